@@ -1,0 +1,248 @@
+//! A checked scene: everything resolved to plain data, in scene order, ready to be spawned.
+
+use homarus_systems::definition::{CellDefinition, SynapseKind};
+
+/// A network, its protocol and what is to be observed.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// File name without extension, or the shipped name.
+    pub name: String,
+    /// One line for people.
+    pub about: String,
+    /// Where the model comes from.
+    pub source: String,
+    /// Model time at which the run ends (ms).
+    pub duration_ms: f64,
+    /// Integration step (ms).
+    pub step_ms: f64,
+    /// Control interval of homeostasis and controllers (ms).
+    pub control_ms: f64,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Integrator.
+    pub integrator: Integrator,
+    /// What a regulated conductance does below zero.
+    pub negative_conductance: NegativeConductance,
+    /// How controllers' integrals start.
+    pub integrator_start: IntegratorStart,
+    /// Spike threshold (mV), default +10; detection is re-armed below `rearm_mv`.
+    pub threshold_mv: f64,
+    /// Re-arming voltage (mV), default 0.
+    pub rearm_mv: f64,
+    /// Silence that separates two bursts (ms), default 100.
+    pub gap_ms: f64,
+    /// Cell types used, each once, by the name the cells give.
+    pub cell_types: Vec<CellDefinition>,
+    /// Synapse kinds used, each once.
+    pub kinds: Vec<SynapseKind>,
+    /// Cells in scene order.
+    pub cells: Vec<Cell>,
+    /// Groups in scene order: name and members (indices into `cells`).
+    pub groups: Vec<(String, Vec<usize>)>,
+    /// Edges in scene order.
+    pub edges: Vec<Edge>,
+    /// Protocol entries in scene order (not yet sorted by time).
+    pub protocol: Vec<Entry>,
+    /// Observation windows in scene order.
+    pub windows: Vec<Window>,
+    /// Rhythms; never empty once checked.
+    pub rhythms: Vec<Rhythm>,
+}
+
+/// Integration scheme.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Integrator {
+    /// Fixed step, gates first, then V with the new gates.
+    #[default]
+    Exponential,
+    /// Adaptive order-5 Runge-Kutta of the whole network as one ODE.
+    Reference,
+}
+
+/// What happens to a regulated conductance that falls below zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NegativeConductance {
+    /// Nothing: negative conductances act as they are (the published runs).
+    Allow,
+    /// The state goes on, the membrane current uses max(g, 0).
+    RectifyCurrent,
+    /// The conductance itself stops at zero.
+    #[default]
+    Clamp,
+}
+
+/// Start value of a controller's integral.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntegratorStart {
+    /// z = beta g(0)/Ki: the compartments start at rest (population runs).
+    #[default]
+    Preloaded,
+    /// z = 0 (the published networks).
+    Zero,
+}
+
+/// One cell.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Name, unique in the scene.
+    pub name: String,
+    /// Index into [`Scene::cell_types`].
+    pub cell_type: usize,
+    /// Kinetic parameters that differ from the channel's default: (channel, parameter, value).
+    pub parameters: Vec<(String, String, f64)>,
+    /// Maximal conductances (mS/cm²) by lane of the cell type; 0 where the scene names none.
+    pub gbar: Vec<f64>,
+    /// Applied current (µA/cm²).
+    pub current: f64,
+    /// Start state, the cell type's defaults merged in.
+    pub start: homarus_systems::definition::Start,
+    /// Membrane area (cm²); the cell's own or that of its type.
+    pub area: Option<f64>,
+    /// Calcium homeostasis, if any.
+    pub homeostat: Option<Homeostat>,
+    /// Neuromodulation controller, if any.
+    pub controller: Option<Controller>,
+}
+
+/// Calcium homeostasis of one cell.
+#[derive(Clone, Debug)]
+pub struct Homeostat {
+    /// Regulated channels (lane numbers), in lane order.
+    pub channels: Vec<usize>,
+    /// Target calcium (µM).
+    pub ca_target: f64,
+    /// Translation time constant (ms).
+    pub tau_g: f64,
+    /// Integral time constant (ms µM per mS/cm²) of the reference channel.
+    pub tau_na: f64,
+    /// Whether it runs from the start.
+    pub on: bool,
+}
+
+/// Neuromodulation controller of one cell.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    /// The two modulated channels (lane numbers).
+    pub channels: [usize; 2],
+    /// Target slow DIC.
+    pub g_s: f64,
+    /// Target ultraslow DIC.
+    pub g_u: f64,
+    /// Proportional gain (1/ms).
+    pub kp: f64,
+    /// Integral gain (1/ms²).
+    pub ki: f64,
+    /// Anti-windup gain.
+    pub kt: f64,
+    /// Actuator limit (mS/cm² per ms).
+    pub u_max: f64,
+    /// Exchange rate pool-membrane (1/ms).
+    pub alpha: f64,
+    /// Degradation rate (1/ms).
+    pub beta: f64,
+    /// Threshold voltage (mV); `None`: by the cell type's rule.
+    pub v_th: Option<f64>,
+    /// Whether it runs from the start.
+    pub on: bool,
+}
+
+/// One edge.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Presynaptic cell (index).
+    pub pre: usize,
+    /// Postsynaptic cell (index).
+    pub post: usize,
+    /// Index into [`Scene::kinds`].
+    pub kind: usize,
+    /// Name, needed where several edges of one kind join a pair.
+    pub name: Option<String>,
+    /// Maximal conductance.
+    pub g: Conductance,
+    /// Parameters that differ from the kind's defaults.
+    pub parameters: Vec<(String, f64)>,
+    /// Start value of s, if not the kind's.
+    pub s: Option<f64>,
+}
+
+/// Conductance of an edge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Conductance {
+    /// Density of the postsynaptic membrane (mS/cm²).
+    Density(f64),
+    /// Absolute (nS).
+    Absolute(f64),
+}
+
+/// A timed intervention.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// When (ms).
+    pub at_ms: f64,
+    /// What.
+    pub action: Action,
+}
+
+/// What a protocol entry does. Paths may be globs; they are resolved against the built network.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Write one scalar (or each scalar a glob matches).
+    Set { path: String, to: f64 },
+    /// Multiply.
+    Scale { path: String, by: f64 },
+    /// Move linearly to `to` over `over_ms`.
+    Ramp { path: String, to: f64, over_ms: f64 },
+    /// Block a fraction `by` (0..1) of channels `CELL.CHANNEL`.
+    Block { path: String, by: f64, controller_sees: bool },
+    /// Cut an edge, or all edges of a cell.
+    Cut { path: String },
+    /// Undo a cut.
+    Restore { path: String },
+    /// Add a current (µA/cm²) to cells for a time.
+    Current { cells: String, amplitude: f64, for_ms: f64 },
+    /// Move modulation targets.
+    Modulate { cells: String, g_s: Option<f64>, g_u: Option<f64> },
+    /// Overwrite conductances (mS/cm²), the regulators' own included; with `mrna` the mRNA too.
+    Overwrite { cells: String, gbar: Vec<(String, f64)>, mrna: bool },
+    /// Per-cell DIC solve of two channels for given targets, then as `Overwrite`.
+    Compensate { cells: String, channels: [String; 2], g_s: f64, g_u: f64, mrna: bool },
+    /// Switch homeostasis or controller on or off, for cells or single channels.
+    Switch { regulator: Regulator, path: String, on: bool },
+    /// Reset the membrane state: V, Ca, gates at steady state.
+    Reset { cells: String, v: Option<f64>, ca: Option<f64> },
+}
+
+/// Which regulator a [`Action::Switch`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regulator {
+    /// Calcium homeostasis.
+    Homeostat,
+    /// Neuromodulation controller.
+    Controller,
+}
+
+/// An observation window [from, to).
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Label, unique.
+    pub label: String,
+    /// Start (ms).
+    pub from_ms: f64,
+    /// End (ms), exclusive.
+    pub to_ms: f64,
+}
+
+/// A named rhythm.
+#[derive(Clone, Debug)]
+pub struct Rhythm {
+    /// Name, unique.
+    pub name: String,
+    /// Cells (indices).
+    pub cells: Vec<usize>,
+    /// Reference cell (index).
+    pub reference: usize,
+    /// Bursts with fewer spikes do not count.
+    pub min_spikes: usize,
+    /// Expected order of onset phases (indices), if any.
+    pub order: Option<Vec<usize>>,
+}

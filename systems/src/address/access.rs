@@ -1,0 +1,246 @@
+//! Reading and writing scalars of a world.
+
+use bevy_ecs::prelude::*;
+
+use super::{Address, CellScalar, ChannelScalar, EdgeScalar};
+use crate::calcium::Calcium;
+use crate::channels::{Block, CellTypeId, CellTypes, Gbar, Parameters, RateFactor};
+use crate::coupling::{Edge, EdgeParameters, Kinds, Strength, SynapticActivation};
+use crate::homeostasis::Homeostat;
+use crate::membrane::{AppliedCurrent, Voltage};
+use crate::neuromodulation::{Controller, Modulated};
+use crate::observe::{Armed, Detection};
+use crate::schedule::{Edges, Neurons};
+
+/// A value that cannot be written.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum WriteError {
+    /// The component that holds the scalar is gone.
+    #[error("the scalar does not exist in this network")]
+    Missing,
+    /// A kinetic parameter whose table cannot be built.
+    #[error("{0}")]
+    Kinetics(String),
+}
+
+/// Runs `f` on the lane component of whichever width the neuron has.
+macro_rules! on_width {
+    ($world:expr, $entity:expr, $get:ident, $component:ident, |$x:ident| $body:expr) => {
+        if let Some($x) = $world.$get::<$component<8>>($entity) {
+            Some($body)
+        } else if let Some($x) = $world.$get::<$component<16>>($entity) {
+            Some($body)
+        } else if let Some($x) = $world.$get::<$component<32>>($entity) {
+            Some($body)
+        } else {
+            None
+        }
+    };
+}
+pub(crate) use on_width;
+
+/// Value of a scalar; `None` where it does not exist.
+pub fn read(world: &World, address: Address) -> Option<f64> {
+    match address {
+        Address::Cell(cell, scalar) => read_cell(world, world.resource::<Neurons>().entity(cell), scalar),
+        Address::Channel(cell, lane, scalar) => {
+            read_channel(world, world.resource::<Neurons>().entity(cell), lane, scalar)
+        }
+        Address::Edge(edge, scalar) => {
+            let entity = world.resource::<Edges>().entity(edge);
+            match scalar {
+                EdgeScalar::G => Some(world.get::<Strength>(entity)?.g),
+                EdgeScalar::S => Some(world.get::<SynapticActivation>(entity)?.0),
+                EdgeScalar::Parameter(k) => world.get::<EdgeParameters>(entity)?.0.get(k).copied(),
+            }
+        }
+    }
+}
+
+fn read_cell(world: &World, neuron: Entity, scalar: CellScalar) -> Option<f64> {
+    let homeostat = || Some(world.get::<Homeostat>(neuron)?.settings);
+    let controller = || world.get::<Controller>(neuron);
+    Some(match scalar {
+        CellScalar::V => world.get::<Voltage>(neuron)?.0,
+        CellScalar::Ca => world.get::<Calcium>(neuron)?.0,
+        CellScalar::I => world.get::<AppliedCurrent>(neuron)?.0,
+        CellScalar::CaTarget => homeostat()?.ca_target,
+        CellScalar::TauG => homeostat()?.tau_g,
+        CellScalar::TauNa => homeostat()?.tau_na,
+        CellScalar::GS => controller()?.g_s,
+        CellScalar::GU => controller()?.g_u,
+        CellScalar::Kp => controller()?.gains.kp,
+        CellScalar::Ki => controller()?.gains.ki,
+        CellScalar::Kt => controller()?.gains.kt,
+        CellScalar::UMax => controller()?.gains.u_max,
+        CellScalar::Alpha => controller()?.gains.alpha,
+        CellScalar::Beta => controller()?.gains.beta,
+        CellScalar::VTh => controller()?.v_th,
+    })
+}
+
+fn read_channel(world: &World, neuron: Entity, lane: usize, scalar: ChannelScalar) -> Option<f64> {
+    let modulated = || {
+        world.get::<Controller>(neuron)?.channels.iter().find(|c| c.lane == lane)
+    };
+    Some(match scalar {
+        ChannelScalar::Gbar => on_width!(world, neuron, get, Gbar, |g| g.0.0[lane])?,
+        ChannelScalar::Block => on_width!(world, neuron, get, Block, |b| b.factor.0[lane])?,
+        ChannelScalar::Mrna => {
+            world.get::<Homeostat>(neuron)?.channels.iter().find(|c| c.lane == lane)?.mrna
+        }
+        ChannelScalar::Pool => modulated()?.pool,
+        ChannelScalar::Integral => modulated()?.integral,
+        ChannelScalar::Parameter(k) => {
+            let first = parameters_before(world, neuron, lane)?;
+            *world.get::<Parameters>(neuron)?.0.get(first + k)?
+        }
+    })
+}
+
+/// Number of kinetic parameters of the channels before `lane`.
+fn parameters_before(world: &World, neuron: Entity, lane: usize) -> Option<usize> {
+    let cell = world.resource::<CellTypes>().get(*world.get::<CellTypeId>(neuron)?);
+    Some(cell.definition.channels[..lane].iter().map(|(_, c)| c.parameters.len()).sum())
+}
+
+/// Writes exactly one scalar; what is derived from it follows at the next stretch.
+///
+/// # Errors
+/// The scalar does not exist, or a kinetic parameter gives kinetics that no table can hold.
+pub fn write(world: &mut World, address: Address, value: f64) -> Result<(), WriteError> {
+    match address {
+        Address::Cell(cell, scalar) => {
+            let neuron = world.resource::<Neurons>().entity(cell);
+            write_cell(world, neuron, scalar, value).ok_or(WriteError::Missing)
+        }
+        Address::Channel(cell, lane, ChannelScalar::Parameter(k)) => {
+            let neuron = world.resource::<Neurons>().entity(cell);
+            write_parameter(world, neuron, lane, k, value)
+        }
+        Address::Channel(cell, lane, scalar) => {
+            let neuron = world.resource::<Neurons>().entity(cell);
+            write_channel(world, neuron, lane, scalar, value).ok_or(WriteError::Missing)
+        }
+        Address::Edge(edge, scalar) => {
+            let entity = world.resource::<Edges>().entity(edge);
+            match scalar {
+                EdgeScalar::G => {
+                    world.get_mut::<Strength>(entity).ok_or(WriteError::Missing)?.g = value;
+                }
+                EdgeScalar::S => {
+                    world.get_mut::<SynapticActivation>(entity).ok_or(WriteError::Missing)?.0 = value;
+                }
+                EdgeScalar::Parameter(k) => write_edge_parameter(world, entity, k, value)?,
+            }
+            Ok(())
+        }
+    }
+}
+
+fn write_cell(world: &mut World, neuron: Entity, scalar: CellScalar, x: f64) -> Option<()> {
+    match scalar {
+        CellScalar::V => {
+            world.get_mut::<Voltage>(neuron)?.0 = x;
+            let armed = world.resource::<Detection>().arming(x);
+            *world.get_mut::<Armed>(neuron)? = armed;
+        }
+        CellScalar::Ca => world.get_mut::<Calcium>(neuron)?.0 = x,
+        CellScalar::I => world.get_mut::<AppliedCurrent>(neuron)?.0 = x,
+        _ if scalar.of_homeostat() => {
+            let settings = &mut world.get_mut::<Homeostat>(neuron)?.into_inner().settings;
+            match scalar {
+                CellScalar::CaTarget => settings.ca_target = x,
+                CellScalar::TauG => settings.tau_g = x,
+                _ => settings.tau_na = x,
+            }
+        }
+        _ => {
+            let controller = world.get_mut::<Controller>(neuron)?.into_inner();
+            match scalar {
+                CellScalar::GS => controller.g_s = x,
+                CellScalar::GU => controller.g_u = x,
+                CellScalar::Kp => controller.gains.kp = x,
+                CellScalar::Ki => controller.gains.ki = x,
+                CellScalar::Kt => controller.gains.kt = x,
+                CellScalar::UMax => controller.gains.u_max = x,
+                CellScalar::Alpha => controller.gains.alpha = x,
+                CellScalar::Beta => controller.gains.beta = x,
+                _ => {
+                    controller.v_th = x;
+                    controller.plan = None;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+fn write_channel(
+    world: &mut World,
+    neuron: Entity,
+    lane: usize,
+    scalar: ChannelScalar,
+    x: f64,
+) -> Option<()> {
+    match scalar {
+        ChannelScalar::Gbar => on_width!(world, neuron, get_mut, Gbar, |g| g.into_inner().0.0[lane] = x),
+        ChannelScalar::Block => on_width!(world, neuron, get_mut, Block, |b| {
+            let block = b.into_inner();
+            block.factor.0[lane] = x;
+            block.seen.0[lane] = x;
+        }),
+        ChannelScalar::Mrna => {
+            let homeostat = world.get_mut::<Homeostat>(neuron)?.into_inner();
+            homeostat.channels.iter_mut().find(|c| c.lane == lane).map(|c| c.mrna = x)
+        }
+        ChannelScalar::Pool => modulated(world, neuron, lane).map(|c| c.pool = x),
+        ChannelScalar::Integral => modulated(world, neuron, lane).map(|c| c.integral = x),
+        ChannelScalar::Parameter(_) => None,
+    }
+}
+
+fn modulated(world: &mut World, neuron: Entity, lane: usize) -> Option<&mut Modulated> {
+    let controller = world.get_mut::<Controller>(neuron)?.into_inner();
+    controller.channels.iter_mut().find(|c| c.lane == lane)
+}
+
+fn write_parameter(
+    world: &mut World,
+    neuron: Entity,
+    lane: usize,
+    k: usize,
+    x: f64,
+) -> Result<(), WriteError> {
+    let first = parameters_before(world, neuron, lane).ok_or(WriteError::Missing)?;
+    let mut parameters = world.get::<Parameters>(neuron).ok_or(WriteError::Missing)?.0.clone();
+    *parameters.get_mut(first + k).ok_or(WriteError::Missing)? = x;
+    let id = *world.get::<CellTypeId>(neuron).ok_or(WriteError::Missing)?;
+    let mut types = world.resource_mut::<CellTypes>();
+    let (definition, area) = (types.get(id).definition.clone(), types.get(id).area);
+    let id = types
+        .intern(&definition, &parameters, area)
+        .map_err(|e| WriteError::Kinetics(e.to_string()))?;
+    let factors = types.get(id).rate_factors(&parameters);
+    let written = on_width!(world, neuron, get_mut, RateFactor, |r| r.into_inner().set(&factors));
+    written.ok_or(WriteError::Missing)?;
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+        controller.plan = None;
+    }
+    *world.get_mut::<CellTypeId>(neuron).ok_or(WriteError::Missing)? = id;
+    *world.get_mut::<Parameters>(neuron).ok_or(WriteError::Missing)? = Parameters(parameters);
+    Ok(())
+}
+
+fn write_edge_parameter(world: &mut World, edge: Entity, k: usize, x: f64) -> Result<(), WriteError> {
+    let mut parameters = world.get::<EdgeParameters>(edge).ok_or(WriteError::Missing)?.0.clone();
+    *parameters.get_mut(k).ok_or(WriteError::Missing)? = x;
+    let kind = world.get::<Edge>(edge).ok_or(WriteError::Missing)?.kind;
+    let mut kinds = world.resource_mut::<Kinds>();
+    let definition = kinds.get(kind).definition().clone();
+    let kind =
+        kinds.intern(&definition, &parameters).map_err(|e| WriteError::Kinetics(e.to_string()))?;
+    world.get_mut::<Edge>(edge).ok_or(WriteError::Missing)?.kind = kind;
+    *world.get_mut::<EdgeParameters>(edge).ok_or(WriteError::Missing)? = EdgeParameters(parameters);
+    Ok(())
+}

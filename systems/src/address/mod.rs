@@ -1,0 +1,141 @@
+//! Paths: the one name of every scalar of a network, `LP.CaS.gbar`, `LP.V`, `A->B.g`, `A--B.g`,
+//! with globs (`slow/*.CaS.gbar`, `*->LP.g`; `*` stays inside one segment).
+//!
+//! A path is resolved against [`Names`] to [`Address`]es, which [`read`] and [`write`] take to the
+//! components. This is the one room for whoever sets, lists, samples or perturbs a scalar.
+
+mod access;
+mod names;
+
+pub(crate) use access::on_width;
+pub use access::{WriteError, read, write};
+pub use names::{CellNames, ChannelNames, EdgeNames, Names, PathError};
+
+/// A scalar of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChannelScalar {
+    /// Maximal conductance (mS/cm²).
+    Gbar,
+    /// Factor on the current.
+    Block,
+    /// mRNA (mS/cm²), where homeostasis regulates the channel.
+    Mrna,
+    /// Pool (mS/cm²), where a controller modulates the channel.
+    Pool,
+    /// Integral of the controller's error (mS/cm² ms).
+    Integral,
+    /// Kinetic parameter: its place among the channel's.
+    Parameter(usize),
+}
+
+/// A scalar of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum CellScalar {
+    V,
+    Ca,
+    I,
+    CaTarget,
+    TauG,
+    TauNa,
+    GS,
+    GU,
+    Kp,
+    Ki,
+    Kt,
+    UMax,
+    Alpha,
+    Beta,
+    VTh,
+}
+
+/// A scalar of an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EdgeScalar {
+    /// Conductance (mS/cm² of the postsynaptic membrane).
+    G,
+    /// Activation of a chemical synapse.
+    S,
+    /// Kinetic parameter: its place among the kind's.
+    Parameter(usize),
+}
+
+/// A resolved scalar: indices of cells and edges in scene order, lanes of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// Of a cell.
+    Cell(usize, CellScalar),
+    /// Of a channel of a cell.
+    Channel(usize, usize, ChannelScalar),
+    /// Of an edge.
+    Edge(usize, EdgeScalar),
+}
+
+impl CellScalar {
+    /// All of them with their names and units.
+    pub const ALL: [(CellScalar, &'static str, &'static str); 15] = [
+        (CellScalar::V, "V", "mV"),
+        (CellScalar::Ca, "Ca", "µM"),
+        (CellScalar::I, "I", "µA/cm²"),
+        (CellScalar::CaTarget, "Ca_target", "µM"),
+        (CellScalar::TauG, "tau_g", "ms"),
+        (CellScalar::TauNa, "tau_Na", "ms µM/(mS/cm²)"),
+        (CellScalar::GS, "g_s", "1"),
+        (CellScalar::GU, "g_u", "1"),
+        (CellScalar::Kp, "Kp", "1/ms"),
+        (CellScalar::Ki, "Ki", "1/ms²"),
+        (CellScalar::Kt, "Kt", "ms"),
+        (CellScalar::UMax, "u_max", "mS/cm²/ms"),
+        (CellScalar::Alpha, "alpha", "1/ms"),
+        (CellScalar::Beta, "beta", "1/ms"),
+        (CellScalar::VTh, "V_th", "mV"),
+    ];
+
+    /// Whether it belongs to a homeostat.
+    pub fn of_homeostat(self) -> bool {
+        matches!(self, CellScalar::CaTarget | CellScalar::TauG | CellScalar::TauNa)
+    }
+
+    /// Whether it belongs to a controller.
+    pub fn of_controller(self) -> bool {
+        !self.of_homeostat() && !matches!(self, CellScalar::V | CellScalar::Ca | CellScalar::I)
+    }
+}
+
+impl ChannelScalar {
+    /// All but the parameters, with their names and units.
+    pub const ALL: [(ChannelScalar, &'static str, &'static str); 5] = [
+        (ChannelScalar::Gbar, "gbar", "mS/cm²"),
+        (ChannelScalar::Block, "block", "1"),
+        (ChannelScalar::Mrna, "mRNA", "mS/cm²"),
+        (ChannelScalar::Pool, "pool", "mS/cm²"),
+        (ChannelScalar::Integral, "integral", "mS/cm² ms"),
+    ];
+}
+
+impl Address {
+    /// Unit of the scalar; parameters carry the unit of their expression.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Address::Cell(_, scalar) => {
+                CellScalar::ALL.iter().find(|(s, ..)| *s == scalar).map_or("", |(_, _, unit)| unit)
+            }
+            Address::Channel(_, _, scalar) => {
+                ChannelScalar::ALL.iter().find(|(s, ..)| *s == scalar).map_or("", |(_, _, unit)| unit)
+            }
+            Address::Edge(_, EdgeScalar::G) => "mS/cm²",
+            Address::Edge(_, EdgeScalar::S) => "1",
+            Address::Edge(_, EdgeScalar::Parameter(_)) => "",
+        }
+    }
+
+    /// Whether a change rebuilds a table (kinetic) and so can only come at protocol times; live
+    /// scalars change at any time.
+    pub fn is_kinetic(self) -> bool {
+        matches!(
+            self,
+            Address::Channel(_, _, ChannelScalar::Parameter(_))
+                | Address::Edge(_, EdgeScalar::Parameter(_))
+        )
+    }
+}

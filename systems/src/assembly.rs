@@ -1,0 +1,551 @@
+//! Putting a network together: neurons and edges as entities, and their start state.
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+
+use crate::address::{CellNames, ChannelNames, EdgeNames, Names, on_width};
+use crate::calcium::{Calcium, CalciumIntegral, SensedCalcium};
+use crate::channels::{
+    Activation, Block, CellTypeId, CellTypes, CompileError, Effective, Gbar, Inactivation, Lane,
+    NegativeConductance, Parameters, RateFactor,
+};
+use crate::coupling::{Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation};
+use crate::definition::{CellDefinition, Start, SynapseKind};
+use crate::dic::{self, Linearisation};
+use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
+use crate::integrate::{Planned, Reference, exponential::Signals};
+use crate::membrane::{AppliedCurrent, Input, Voltage};
+use crate::neuromodulation::{Controller, Gains, Modulated};
+use crate::observe::{Armed, Detection, Observers, Runaway, Spikes};
+use crate::protocol::{self, Action, Protocol};
+use crate::schedule::{Clock, Edges, Integrator, Neurons, Stretch, schedule};
+
+/// V(0) (mV) where nothing else is said.
+const DEFAULT_V: f64 = -60.0;
+
+/// Start state asked for, kept until the start and for later resets.
+#[derive(Component, Clone, Debug, Default)]
+pub struct StartState(pub Start);
+
+/// Threshold voltage of a neuron (mV), found from its first conductances and frozen.
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+pub struct ThresholdVoltage(pub f64);
+
+/// How a controller's integral starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntegralStart {
+    /// `z = beta g(0)/Ki`: the compartments start at rest (population runs).
+    #[default]
+    Preloaded,
+    /// `z = 0` (the published networks); the first seconds show a transient.
+    Zero,
+}
+
+/// Homeostasis asked for.
+#[derive(Clone, Debug)]
+pub struct HomeostatSpec {
+    /// Regulated lanes.
+    pub lanes: Vec<usize>,
+    /// Target and time constants.
+    pub settings: Settings,
+    /// Whether it runs from the start.
+    pub on: bool,
+}
+
+/// Controller asked for.
+#[derive(Clone, Debug)]
+pub struct ControllerSpec {
+    /// The two modulated lanes.
+    pub lanes: [usize; 2],
+    /// Target slow DIC.
+    pub g_s: f64,
+    /// Target ultraslow DIC.
+    pub g_u: f64,
+    /// Gains and rates.
+    pub gains: Gains,
+    /// Threshold voltage (mV); `None`: by the cell type's rule.
+    pub v_th: Option<f64>,
+    /// Start of the integral.
+    pub start: IntegralStart,
+    /// Whether it runs from the start.
+    pub on: bool,
+}
+
+/// A neuron asked for.
+#[derive(Clone, Debug)]
+pub struct NeuronSpec {
+    /// Name.
+    pub name: String,
+    /// Cell type.
+    pub definition: Arc<CellDefinition>,
+    /// Kinetic parameters, see [`crate::channels::CellType::parameter_names`].
+    pub parameters: Vec<f64>,
+    /// Area (cm²), where known.
+    pub area: Option<f64>,
+    /// Maximal conductances by lane (mS/cm²).
+    pub gbar: Vec<f64>,
+    /// Applied current (µA/cm²).
+    pub current: f64,
+    /// Start state.
+    pub start: Start,
+    /// Rule for conductances below zero.
+    pub negative: NegativeConductance,
+    /// Homeostasis.
+    pub homeostat: Option<HomeostatSpec>,
+    /// Controller.
+    pub controller: Option<ControllerSpec>,
+}
+
+/// An edge asked for, between neurons given by index.
+#[derive(Clone, Debug)]
+pub struct EdgeSpec {
+    /// Presynaptic neuron.
+    pub pre: usize,
+    /// Postsynaptic neuron.
+    pub post: usize,
+    /// Kind.
+    pub kind: SynapseKind,
+    /// Parameters of the kind.
+    pub parameters: Vec<f64>,
+    /// Name of its own.
+    pub name: Option<String>,
+    /// Conductance (mS/cm² of the postsynaptic membrane).
+    pub g: f64,
+    /// Area of the postsynaptic over that of the presynaptic cell.
+    pub area_ratio: f64,
+    /// Start value of s; `None`: the kind's.
+    pub s: Option<f64>,
+}
+
+/// Start value of s asked for.
+#[derive(Component, Clone, Copy, Debug)]
+struct StartActivation(Option<f64>);
+
+/// Time settings of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Step (ms).
+    pub dt: f64,
+    /// Control interval (ms).
+    pub control: f64,
+    /// End (ms).
+    pub end: f64,
+}
+
+/// Why a run stopped.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RunError {
+    /// A number went wrong.
+    #[error(transparent)]
+    Runaway(#[from] Runaway),
+    /// A protocol entry could not be carried out.
+    #[error("the protocol could not be carried out: {0}")]
+    Protocol(String),
+    /// The homeostat's reference channel has no conductance.
+    #[error("cell `{cell}`: homeostasis scales with the conductance of `{channel}`, which starts at 0")]
+    Homeostat {
+        /// Cell.
+        cell: String,
+        /// Reference channel.
+        channel: String,
+    },
+    /// The cell type lacks what a regulator needs.
+    #[error("cell `{cell}`: its type `{cell_type}` has no {missing}, which its {regulator} needs")]
+    CellType {
+        /// Cell.
+        cell: String,
+        /// Its type.
+        cell_type: String,
+        /// What is missing in the cell file.
+        missing: &'static str,
+        /// Who needs it.
+        regulator: &'static str,
+    },
+}
+
+/// A world with the engine's resources and schedule.
+pub struct Simulation {
+    /// Entities and resources.
+    pub world: World,
+    /// Schedule of one stretch; foreign systems are added here.
+    pub schedule: Schedule,
+    started: bool,
+}
+
+impl Simulation {
+    /// An empty network.
+    pub fn new(timing: Timing, integrator: Integrator) -> Self {
+        let mut world = World::new();
+        insert_resources(&mut world, timing, integrator);
+        Simulation { world, schedule: schedule(), started: false }
+    }
+
+    /// Adds a neuron; its index is the number of neurons before it.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub fn neuron(&mut self, spec: NeuronSpec) -> Result<Entity, CompileError> {
+        spawn_neuron(&mut self.world, spec)
+    }
+
+    /// Adds an edge.
+    ///
+    /// # Errors
+    /// See [`KindError`].
+    pub fn edge(&mut self, spec: EdgeSpec) -> Result<Entity, KindError> {
+        spawn_edge(&mut self.world, spec)
+    }
+
+    /// Brings the network into its start state; the first run does it if nobody has.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn start(&mut self) -> Result<(), RunError> {
+        if !self.started {
+            start(&mut self.world)?;
+            self.started = true;
+        }
+        Ok(())
+    }
+
+    /// Advances by one stretch.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn stretch(&mut self) -> Result<(), RunError> {
+        self.start()?;
+        self.schedule.run(&mut self.world);
+        failure(&self.world).map_or(Ok(()), Err)
+    }
+
+    /// Runs to the end, inside the thread pool, which is entered once.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run(&mut self) -> Result<(), RunError> {
+        self.start()?;
+        rayon::scope(|_| {
+            while !self.world.resource::<Clock>().finished() {
+                self.stretch()?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Model time (ms).
+    pub fn now(&self) -> f64 {
+        self.world.resource::<Clock>().now()
+    }
+}
+
+fn failure(world: &World) -> Option<RunError> {
+    if let Some(runaway) = world.get_resource::<Runaway>() {
+        return Some(runaway.clone().into());
+    }
+    world.resource::<Protocol>().failure.clone().map(RunError::Protocol)
+}
+
+/// Inserts every resource the engine's systems ask for.
+pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrator) {
+    world.insert_resource(Clock::new(timing.dt, timing.control, timing.end));
+    world.insert_resource(CellTypes::for_step(timing.dt));
+    world.insert_resource(Kinds::for_step(timing.dt));
+    world.insert_resource(integrator);
+    world.insert_resource(Planned(Stretch::Rest));
+    world.init_resource::<Neurons>();
+    world.init_resource::<Edges>();
+    world.init_resource::<Names>();
+    world.init_resource::<Coupling>();
+    world.init_resource::<Signals>();
+    world.init_resource::<Reference>();
+    world.init_resource::<Detection>();
+    world.init_resource::<Spikes>();
+    world.init_resource::<Observers>();
+    world.init_resource::<Protocol>();
+    world.init_resource::<BelowZero>();
+}
+
+/// Adds a neuron to a world that holds the engine's resources.
+///
+/// # Errors
+/// See [`CompileError`].
+pub fn spawn_neuron(world: &mut World, spec: NeuronSpec) -> Result<Entity, CompileError> {
+    let mut types = world.resource_mut::<CellTypes>();
+    let id = types.intern(&spec.definition, &spec.parameters, spec.area)?;
+    match types.get(id).width {
+        8 => Ok(spawn_width::<8>(world, spec, id)),
+        16 => Ok(spawn_width::<16>(world, spec, id)),
+        _ => Ok(spawn_width::<32>(world, spec, id)),
+    }
+}
+
+fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellTypeId) -> Entity {
+    let cell = world.resource::<CellTypes>().get(id);
+    let factors = cell.rate_factors(&spec.parameters);
+    let capacitance = cell.definition.capacitance;
+    let mut gbar = Lane::splat(0.0);
+    for (lane, g) in gbar.0.iter_mut().zip(&spec.gbar) {
+        *lane = *g;
+    }
+    let mut rate = RateFactor::<W>([Lane::splat(1.0); 2]);
+    rate.set(&factors);
+    let entity = world.spawn_empty().id();
+    let index = world.resource_mut::<Neurons>().push(entity, &spec.name, capacitance);
+    let names = names_of(&spec);
+    world.resource_mut::<Names>().cells.push(names);
+    let one = Lane::splat(1.0);
+    let mut neuron = world.entity_mut(entity);
+    neuron.insert((
+        (id, index, rate, Gbar::<W>(gbar), Block::<W> { factor: one, seen: one }),
+        Effective::<W> { membrane: Lane::splat(0.0), influx: Lane::splat(0.0) },
+        (Activation::<W>(one), Inactivation::<W>(one), spec.negative),
+        (Voltage(DEFAULT_V), Calcium(0.0), CalciumIntegral(0.0), SensedCalcium(0.0)),
+        (AppliedCurrent(spec.current), Input::default(), Armed(true)),
+        (Parameters(spec.parameters), StartState(spec.start)),
+    ));
+    if let Some(homeostat) = spec.homeostat {
+        let channels = homeostat.lanes.iter().map(|lane| Regulated {
+            lane: *lane,
+            ratio: 0.0,
+            mrna: 0.0,
+            conductance: 0.0,
+            on: homeostat.on,
+        });
+        neuron.insert(Homeostat { settings: homeostat.settings, channels: channels.collect() });
+    }
+    if let Some(controller) = spec.controller {
+        if let Some(v_th) = controller.v_th {
+            neuron.insert(ThresholdVoltage(v_th));
+        }
+        let preload = match controller.start {
+            IntegralStart::Preloaded => controller.gains.beta / controller.gains.ki,
+            IntegralStart::Zero => 0.0,
+        };
+        let channels = controller.lanes.map(|lane| Modulated {
+            lane,
+            pool: 0.0,
+            conductance: 0.0,
+            // Integral per unit of start conductance, until the start multiplies it.
+            integral: preload,
+            on: controller.on,
+        });
+        let (g_s, g_u, gains) = (controller.g_s, controller.g_u, controller.gains);
+        neuron.insert(Controller { g_s, g_u, gains, v_th: f64::NAN, channels, plan: None });
+    }
+    entity
+}
+
+fn names_of(spec: &NeuronSpec) -> CellNames {
+    let lanes = spec.homeostat.as_ref().map_or(&[][..], |h| &h.lanes);
+    let modulated = spec.controller.as_ref().map_or(&[][..], |c| &c.lanes);
+    let channels = spec.definition.channels.iter().enumerate();
+    CellNames {
+        name: spec.name.clone(),
+        channels: channels
+            .map(|(lane, (name, channel))| ChannelNames {
+                name: name.clone(),
+                parameters: channel.parameters.iter().map(|(p, _)| p.clone()).collect(),
+                regulated: lanes.contains(&lane),
+                modulated: modulated.contains(&lane),
+            })
+            .collect(),
+        homeostat: spec.homeostat.is_some(),
+        controller: spec.controller.is_some(),
+    }
+}
+
+/// Adds an edge to a world that holds the engine's resources.
+///
+/// # Errors
+/// See [`KindError`].
+pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError> {
+    let mut kinds = world.resource_mut::<Kinds>();
+    let kind = kinds.intern(&spec.kind, &spec.parameters)?;
+    let chemical = kinds.get(kind).is_chemical();
+    let neurons = world.resource::<Neurons>();
+    let (pre, post) = (neurons.entity(spec.pre), neurons.entity(spec.post));
+    let order = world.resource::<Edges>().len() as u32;
+    let names = EdgeNames {
+        pre: spec.pre,
+        post: spec.post,
+        kind: spec.kind.name.clone(),
+        electrical: !chemical,
+        name: spec.name,
+        parameters: spec.kind.parameters.iter().map(|(p, _)| p.clone()).collect(),
+    };
+    world.resource_mut::<Names>().edges.push(names);
+    let strength = Strength { g: spec.g, area_ratio: spec.area_ratio, connected: true };
+    let mut edge =
+        world.spawn((Edge { pre, post, kind, order }, strength, EdgeParameters(spec.parameters)));
+    if chemical {
+        edge.insert((SynapticActivation(0.0), StartActivation(spec.s)));
+    }
+    let entity = edge.id();
+    world.resource_mut::<Edges>().push(entity);
+    Ok(entity)
+}
+
+/// Brings a world into its start state: threshold voltages are found, protocol entries at t = 0
+/// act, then gates, calcium, homeostatic time constants and controllers are set from what is there.
+///
+/// # Errors
+/// A regulator that the cell type or the conductances do not allow.
+pub fn start(world: &mut World) -> Result<(), RunError> {
+    let neurons = world.resource::<Neurons>().clone();
+    let compensated: Vec<usize> = world
+        .resource::<Protocol>()
+        .entries()
+        .iter()
+        .flat_map(|e| match &e.action {
+            Action::Compensate { cells, .. } => cells.iter().map(|(cell, _)| *cell).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    for k in 0..neurons.len() {
+        let neuron = neurons.entity(k);
+        let controlled = world.get::<Controller>(neuron).is_some();
+        if controlled || compensated.contains(&k) {
+            find_threshold(world, neuron, neurons.name(k))?;
+        }
+    }
+    protocol::act(world);
+    for k in 0..neurons.len() {
+        let neuron = neurons.entity(k);
+        let start = world.get::<StartState>(neuron).map(|s| s.0.clone()).unwrap_or_default();
+        reset(world, neuron, start.v, start.ca);
+        set_gates(world, neuron, &start);
+        start_regulation(world, neuron, neurons.name(k))?;
+    }
+    start_synapses(world);
+    crate::observe::sample(world);
+    failure(world).map_or(Ok(()), Err)
+}
+
+fn find_threshold(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
+    let given = world.get::<ThresholdVoltage>(neuron).copied();
+    let v_th = match given {
+        Some(v_th) => v_th.0,
+        None => {
+            let cell = cell_type(world, neuron);
+            let factors = cell.tau_factors(&parameters(world, neuron));
+            let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
+            dic::threshold(cell, &gbar, &factors).ok_or_else(|| RunError::CellType {
+                cell: name.to_string(),
+                cell_type: cell.definition.name.clone(),
+                missing: "`dic` section",
+                regulator: "controller",
+            })?
+        }
+    };
+    world.entity_mut(neuron).insert(ThresholdVoltage(v_th));
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+        controller.v_th = v_th;
+        controller.plan = None;
+    }
+    Ok(())
+}
+
+fn cell_type(world: &World, neuron: Entity) -> &crate::channels::CellType {
+    let id = world.get::<CellTypeId>(neuron).copied().unwrap_or(CellTypeId(0));
+    world.resource::<CellTypes>().get(id)
+}
+
+fn parameters(world: &World, neuron: Entity) -> Vec<f64> {
+    world.get::<Parameters>(neuron).map(|p| p.0.clone()).unwrap_or_default()
+}
+
+/// Conductances (mS/cm²) as the calcium pool feels them, by lane.
+fn influx_conductances(world: &World, neuron: Entity) -> Vec<f64> {
+    let negative = world.get::<NegativeConductance>(neuron).copied().unwrap_or_default();
+    let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
+    let block = on_width!(world, neuron, get, Block, |b| b.factor.0.to_vec()).unwrap_or_default();
+    gbar.iter().zip(&block).map(|(g, b)| negative.felt(*g).1 * b).collect()
+}
+
+/// Resets the membrane state of a neuron: V (mV), Ca (µM), every gate at its steady state.
+pub fn reset(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
+    let start = world.get::<StartState>(neuron).and_then(|s| s.0.v);
+    let v = v.or(start).unwrap_or(DEFAULT_V);
+    let cell = cell_type(world, neuron);
+    let ca = ca.unwrap_or_else(|| {
+        let factors = cell.tau_factors(&parameters(world, neuron));
+        let g = influx_conductances(world, neuron);
+        Linearisation::new(cell, v, &factors).equilibrium(cell, |lane| g[lane]).ca
+    });
+    let gates = cell.steady_gates(v, ca);
+    let armed = world.resource::<Detection>().arming(v);
+    put_gates(world, neuron, &gates);
+    world.entity_mut(neuron).insert((Voltage(v), Calcium(ca), armed));
+}
+
+fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
+    on_width!(world, neuron, get_mut, Activation, |x| {
+        let lanes = &mut x.into_inner().0.0;
+        lanes.iter_mut().zip(&gates[0]).for_each(|(lane, g)| *lane = *g);
+    });
+    on_width!(world, neuron, get_mut, Inactivation, |x| {
+        let lanes = &mut x.into_inner().0.0;
+        lanes.iter_mut().zip(&gates[1]).for_each(|(lane, g)| *lane = *g);
+    });
+}
+
+/// Gates that the start state sets by name.
+fn set_gates(world: &mut World, neuron: Entity, start: &Start) {
+    if start.gates.is_empty() {
+        return;
+    }
+    let cell = cell_type(world, neuron);
+    let (v, ca) = (world.get::<Voltage>(neuron).map_or(DEFAULT_V, |v| v.0), world.get::<Calcium>(neuron).map_or(0.0, |c| c.0));
+    let mut gates = cell.steady_gates(v, ca);
+    for (channel, gate, value) in &start.gates {
+        if let Some(gate) = cell.gate(channel, gate) {
+            gates[gate.slot as usize][gate.lane] = *value;
+        }
+    }
+    put_gates(world, neuron, &gates);
+}
+
+fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
+    let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
+    if world.get::<Homeostat>(neuron).is_some() {
+        let cell = cell_type(world, neuron);
+        let missing = || RunError::CellType {
+            cell: name.to_string(),
+            cell_type: cell.definition.name.clone(),
+            missing: "`homeostat_reference`",
+            regulator: "homeostat",
+        };
+        let channel = cell.definition.homeostat_reference.clone().ok_or_else(missing)?;
+        let reference = cell.lane(&channel).map(|lane| gbar[lane]).ok_or_else(missing)?;
+        if reference == 0.0 {
+            return Err(RunError::Homeostat { cell: name.to_string(), channel });
+        }
+        if let Some(mut homeostat) = world.get_mut::<Homeostat>(neuron) {
+            for channel in &mut homeostat.channels {
+                let g = gbar[channel.lane];
+                (channel.ratio, channel.mrna, channel.conductance) = (g / reference, g, g);
+            }
+        }
+    }
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+        for channel in &mut controller.channels {
+            let g = gbar[channel.lane];
+            (channel.pool, channel.conductance) = (g, g);
+            channel.integral *= g;
+        }
+    }
+    Ok(())
+}
+
+fn start_synapses(world: &mut World) {
+    let mut edges = world.query::<(&Edge, &mut SynapticActivation, &StartActivation)>();
+    let voltage: std::collections::HashMap<Entity, f64> =
+        world.query::<(Entity, &Voltage)>().iter(world).map(|(e, v)| (e, v.0)).collect();
+    let kinds = world.resource::<Kinds>().clone();
+    for (edge, mut s, start) in edges.iter_mut(world) {
+        let v = voltage.get(&edge.pre).copied().unwrap_or(DEFAULT_V);
+        s.0 = start.0.unwrap_or_else(|| kinds.get(edge.kind).start(v));
+    }
+}
+

@@ -1,0 +1,63 @@
+//! Calcium pool: `tau dCa/dt = -f I_Ca - Ca + Ca_rest` (Liu et al. 1998), Ca in µM, I_Ca the
+//! calcium current density (µA/cm², inward negative), f in µM per µA/cm².
+//!
+//! A step holds the influx at the mean of its ends: new gates, and the mean of the old and the new
+//! voltage.
+
+use bevy_ecs::prelude::*;
+
+use crate::channels::Pool;
+use crate::math;
+
+/// Calcium concentration (µM).
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+#[repr(transparent)]
+pub struct Calcium(pub f64);
+
+/// Integral of calcium (µM ms) since the last control tick.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+#[repr(transparent)]
+pub struct CalciumIntegral(pub f64);
+
+/// Concentration (µM) at which a constant calcium current `i_ca` (µA/cm²) holds the pool.
+#[inline(always)]
+pub fn equilibrium(pool: &Pool, i_ca: f64) -> f64 {
+    (-pool.influx).mul_add(i_ca, pool.rest)
+}
+
+/// Right-hand side: dCa/dt (µM/ms).
+#[inline(always)]
+pub fn rate(pool: &Pool, ca: f64, i_ca: f64) -> f64 {
+    (equilibrium(pool, i_ca) - ca) / pool.tau
+}
+
+/// Ca (µM) after a step with the mean current `i_ca` (µA/cm²); `decay` is `exp(-dt/tau)`.
+#[inline(always)]
+pub fn step(pool: &Pool, ca: f64, i_ca: f64, decay: f64) -> f64 {
+    let target = equilibrium(pool, i_ca);
+    (ca - target).mul_add(decay, target)
+}
+
+/// Calcium Nernst potential (mV): `slope ln(outside/Ca)`. Concentrations below 1e-9 µM count as
+/// that, so that a pool driven to zero gives a large potential and no infinity.
+#[inline]
+pub fn nernst(slope: f64, outside: f64, ca: f64) -> f64 {
+    slope * math::ln(outside / ca.max(1e-9))
+}
+
+/// Mean calcium (µM) of the last control interval: what homeostasis senses.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+#[repr(transparent)]
+pub struct SensedCalcium(pub f64);
+
+/// System: takes the mean of the control interval and starts the next one.
+pub fn sense(
+    clock: Res<crate::schedule::Clock>,
+    mut neurons: Query<(&mut CalciumIntegral, &mut SensedCalcium)>,
+) {
+    let Some(interval) = clock.due() else { return };
+    for (mut integral, mut sensed) in &mut neurons {
+        sensed.bypass_change_detection().0 = integral.0 / interval;
+        integral.bypass_change_detection().0 = 0.0;
+    }
+}

@@ -1,0 +1,196 @@
+//! What a channel, a cell type and a synapse kind *are*: plain data, read from scene files by the
+//! caller and compiled by [`crate::channels`] and [`crate::coupling`]. Nothing of a particular
+//! current or cell type stands in Rust.
+
+use crate::kinetics::Expression;
+
+/// How a gate moves, as expressions over `V` (mV), `Ca` (µM) and the channel's parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GateKinetics {
+    /// Steady state (0..1) and time constant (ms): `dx/dt = (inf - x)/tau`.
+    Relaxation {
+        /// Steady state, 0..1.
+        inf: Expression,
+        /// Time constant (ms). Zero makes the gate instantaneous.
+        tau: Expression,
+    },
+    /// Opening and closing rates (1/ms): `dx/dt = alpha (1 - x) - beta x`.
+    Rates {
+        /// Opening rate (1/ms).
+        alpha: Expression,
+        /// Closing rate (1/ms).
+        beta: Expression,
+    },
+}
+
+/// One gate of a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateDefinition {
+    /// Name within the channel, `m` or `h` by custom.
+    pub name: String,
+    /// Exponent of the gate in the current, 1..=7.
+    pub power: u8,
+    /// Equations of motion.
+    pub kinetics: GateKinetics,
+    /// Voltage interval (mV) in which the rate 1/tau is interpolated linearly between its ends,
+    /// for formulas with a pole inside it.
+    pub bridge: Option<(f64, f64)>,
+}
+
+/// Reversal potential of a channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reversal {
+    /// Constant (mV).
+    Fixed(f64),
+    /// Calcium Nernst potential `slope * ln(outside / Ca)` (mV).
+    Nernst {
+        /// RT/zF (mV); 12.243 at 11 °C for calcium.
+        slope: f64,
+        /// Outside concentration (µM).
+        outside: f64,
+    },
+}
+
+/// An ionic current: `gbar * prod(x^p) * (V - E_rev)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelDefinition {
+    /// Gates, at most two (activation, inactivation). None: a leak.
+    pub gates: Vec<GateDefinition>,
+    /// Reversal potential.
+    pub reversal: Reversal,
+    /// Whether the current feeds the calcium pool.
+    pub carries_calcium: bool,
+    /// Kinetic parameters with their defaults, in file order.
+    pub parameters: Vec<(String, f64)>,
+}
+
+/// What calcium influx is reckoned from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Influx {
+    /// µM per µA/cm² of calcium current density.
+    PerDensity(f64),
+    /// µM per nA of absolute calcium current; needs the cell's area.
+    PerCurrent(f64),
+}
+
+/// Calcium pool: `tau dCa/dt = -influx * I_Ca - Ca + rest`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CalciumPool {
+    /// Time constant (ms).
+    pub tau: f64,
+    /// Concentration without influx (µM).
+    pub rest: f64,
+    /// Influx per current.
+    pub influx: Influx,
+}
+
+/// Reference time of one of the three timescales of the DIC analysis.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timescale {
+    /// The time constant of gate `gate` of channel `channel` at the same voltage.
+    Gate {
+        /// Channel name in the cell.
+        channel: String,
+        /// Gate name in the channel.
+        gate: String,
+    },
+    /// A constant (ms).
+    Constant(f64),
+}
+
+/// How a cell's threshold voltage is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ThresholdRule {
+    /// First grid voltage at which g_fast + g_slow + g_uslow goes from > 0 to <= 0.
+    Scan {
+        /// First grid voltage (mV).
+        from: f64,
+        /// Last grid voltage (mV).
+        to: f64,
+        /// Grid step (mV).
+        step: f64,
+        /// Voltage taken if there is no crossing (mV).
+        fallback: f64,
+    },
+    /// A fixed voltage (mV).
+    Fixed(f64),
+}
+
+/// What the dynamic-input-conductance analysis of a cell type needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DicDefinition {
+    /// Reference times of fast, slow and ultraslow.
+    pub timescales: [Timescale; 3],
+    /// How V_th is found.
+    pub threshold: ThresholdRule,
+    /// Channel whose gbar normalises the DICs (the leak).
+    pub normalise_by: String,
+    /// Conductances (mS/cm²) put in place of the real ones when the equilibrium calcium of a
+    /// compensation solve is evaluated, by channel.
+    pub calcium_at: Vec<(String, f64)>,
+}
+
+/// A cell type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellDefinition {
+    /// Name of the type.
+    pub name: String,
+    /// Channels by the name they have in the cell, in lane order.
+    pub channels: Vec<(String, ChannelDefinition)>,
+    /// Membrane capacitance (µF/cm²).
+    pub capacitance: f64,
+    /// Membrane area (cm²), where known.
+    pub area: Option<f64>,
+    /// Calcium pool; none: calcium stays at its start value.
+    pub calcium: Option<CalciumPool>,
+    /// Default start state.
+    pub start: Start,
+    /// DIC analysis, needed for controllers and compensation.
+    pub dic: Option<DicDefinition>,
+    /// Channel whose gbar(0) scales the homeostatic time constants (`Na`).
+    pub homeostat_reference: Option<String>,
+}
+
+/// Start state of a cell; what is `None` follows the rule "at rest": gates at steady state for
+/// V(0) and Ca(0), calcium at its equilibrium for V(0).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Start {
+    /// V(0) (mV); default -60.
+    pub v: Option<f64>,
+    /// Ca(0) (µM).
+    pub ca: Option<f64>,
+    /// Gates that do not start at steady state: (channel, gate, value).
+    pub gates: Vec<(String, String, f64)>,
+}
+
+/// What a synapse kind does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SynapseDefinition {
+    /// `I_post = g s (V_post - E)` with a gate `s` of `V_pre`.
+    Chemical {
+        /// Gate over `V_pre` (mV).
+        gate: GateKinetics,
+        /// Reversal potential (mV), an expression of the kind's parameters.
+        reversal: Expression,
+        /// Start value of s; `None`: its steady state for V_pre(0).
+        start: Option<Expression>,
+    },
+    /// `I_post = g f (V_post - V_pre)` and, unless one-way, the opposite current in the other cell.
+    Electrical {
+        /// Factor f over `V_pre` and `V_post` (mV); 1 for an ohmic junction.
+        factor: Expression,
+        /// Only the postsynaptic cell feels it.
+        one_way: bool,
+    },
+}
+
+/// A synapse kind with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SynapseKind {
+    /// Name of the kind.
+    pub name: String,
+    /// Parameters with their defaults, in file order.
+    pub parameters: Vec<(String, f64)>,
+    /// Equations.
+    pub definition: SynapseDefinition,
+}

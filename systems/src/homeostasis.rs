@@ -1,0 +1,126 @@
+//! Integral calcium homeostasis of maximal conductances (O'Leary et al. 2014, in the form of
+//! arXiv 2412.04172): each regulated conductance k has an mRNA m_k and follows
+//!
+//! `dm_k/dt = (Ca_target - Ca)/tau_k`, `dg_k/dt = (m_k - g_k)/tau_g`,
+//! `tau_k = tau_Na g_Na(0)/g_k(0)`
+//!
+//! with m and g in mS/cm², Ca in µM, tau_Na in ms µM/(mS/cm²). A conductance that starts at 0
+//! stays at 0. All regulated conductances of a cell therefore keep their ratios.
+
+use bevy_ecs::prelude::*;
+
+use crate::calcium::SensedCalcium;
+use crate::channels::{Gbar, NegativeConductance};
+use crate::schedule::{Clock, NeuronIndex};
+
+/// One regulated conductance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regulated {
+    /// Lane of the channel.
+    pub lane: usize,
+    /// g_k(0)/g_Na(0), frozen at the start; tau_k = tau_Na / ratio.
+    pub ratio: f64,
+    /// mRNA (mS/cm²).
+    pub mrna: f64,
+    /// The regulator's conductance (mS/cm²), written to `Gbar` while it is on.
+    pub conductance: f64,
+    /// Whether this channel is regulated now.
+    pub on: bool,
+}
+
+/// Target and time constants of a cell's homeostasis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Target calcium (µM).
+    pub ca_target: f64,
+    /// Time constant from mRNA to membrane (ms).
+    pub tau_g: f64,
+    /// Integral time constant of the reference channel (ms µM per mS/cm²).
+    pub tau_na: f64,
+}
+
+/// Homeostasis of one cell.
+#[derive(Component, Clone, Debug, PartialEq)]
+#[component(storage = "SparseSet")]
+pub struct Homeostat {
+    /// Target and time constants.
+    pub settings: Settings,
+    /// Regulated conductances, in lane order.
+    pub channels: Vec<Regulated>,
+}
+
+/// Right-hand side: rates (mS/cm² per ms) of mRNA `mrna` and conductance `g` at calcium `ca` (µM);
+/// `ratio` is g_k(0)/g_Na(0).
+#[inline(always)]
+pub fn rates(settings: &Settings, ratio: f64, ca: f64, [mrna, g]: [f64; 2]) -> [f64; 2] {
+    [(settings.ca_target - ca) * ratio / settings.tau_na, (mrna - g) / settings.tau_g]
+}
+
+impl Regulated {
+    /// Advances by `dt` (ms) at the mean calcium `ca` (µM) by the midpoint rule: exact in the
+    /// mRNA, an error of order (dt/tau_g)³ in the conductance.
+    pub fn advance(&mut self, settings: &Settings, ca: f64, dt: f64) {
+        let x = [self.mrna, self.conductance];
+        let slope = rates(settings, self.ratio, ca, x);
+        let half = [x[0] + 0.5 * dt * slope[0], x[1] + 0.5 * dt * slope[1]];
+        let slope = rates(settings, self.ratio, ca, half);
+        self.mrna = x[0] + dt * slope[0];
+        self.conductance = x[1] + dt * slope[1];
+    }
+}
+
+/// Conductances that have fallen below zero: (neuron, lane) with the time (ms) of the first fall,
+/// in order of time.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct BelowZero {
+    falls: Vec<(NeuronIndex, usize, f64)>,
+}
+
+impl BelowZero {
+    /// The first falls so far.
+    pub fn falls(&self) -> &[(NeuronIndex, usize, f64)] {
+        &self.falls
+    }
+
+    /// Notes a fall and applies the neuron's rule to the conductance `g` (mS/cm²).
+    pub fn mind(
+        &mut self,
+        index: NeuronIndex,
+        lane: usize,
+        now: f64,
+        rule: NegativeConductance,
+        g: &mut f64,
+    ) {
+        if *g < 0.0 {
+            if !self.falls.iter().any(|(i, l, _)| (*i, *l) == (index, lane)) {
+                self.falls.push((index, lane, now));
+            }
+            if rule == NegativeConductance::Clamp {
+                *g = 0.0;
+            }
+        }
+    }
+}
+
+/// System: moves mRNA and conductances of every homeostat over the control interval.
+pub fn regulate<const W: usize>(
+    clock: Res<Clock>,
+    mut below: ResMut<BelowZero>,
+    mut neurons: Query<(
+        &NeuronIndex,
+        &SensedCalcium,
+        &NegativeConductance,
+        &mut Homeostat,
+        &mut Gbar<W>,
+    )>,
+) {
+    let Some(interval) = clock.due() else { return };
+    for (index, sensed, negative, mut homeostat, mut gbar) in &mut neurons {
+        let settings = homeostat.settings;
+        for channel in homeostat.channels.iter_mut().filter(|c| c.on) {
+            channel.advance(&settings, sensed.0, interval);
+            below.mind(*index, channel.lane, clock.now(), *negative, &mut channel.conductance);
+            gbar.0.0[channel.lane] = channel.conductance;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Column slices of the tables of neurons.
+
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
+use bevy_ecs::change_detection::ContiguousMut;
+
+use crate::calcium::{Calcium, CalciumIntegral};
+use crate::channels::{Activation, CellTypeId, Effective, Inactivation, RateFactor};
+use crate::membrane::{Input, Voltage};
+use crate::observe::Armed;
+use crate::schedule::NeuronIndex;
+
+/// What the step phases read and write of a neuron of lane width `W`.
+type NeuronData<const W: usize> = (
+    &'static CellTypeId,
+    &'static NeuronIndex,
+    &'static RateFactor<W>,
+    &'static Effective<W>,
+    &'static Input,
+    &'static mut Voltage,
+    &'static mut Calcium,
+    &'static mut CalciumIntegral,
+    &'static mut Activation<W>,
+    &'static mut Inactivation<W>,
+    &'static mut Armed,
+);
+
+/// The neurons of all lane widths.
+#[derive(SystemParam)]
+pub struct NeuronTables<'w, 's> {
+    eight: Query<'w, 's, NeuronData<8>, (Without<RateFactor<16>>, Without<RateFactor<32>>)>,
+    sixteen: Query<'w, 's, NeuronData<16>, (Without<RateFactor<8>>, Without<RateFactor<32>>)>,
+    thirty_two: Query<'w, 's, NeuronData<32>, (Without<RateFactor<8>>, Without<RateFactor<16>>)>,
+}
+
+/// Columns of every table, by lane width.
+pub struct AllColumns<'a> {
+    /// Up to 8 channels.
+    pub eight: Vec<Columns<'a, 8>>,
+    /// Up to 16 channels.
+    pub sixteen: Vec<Columns<'a, 16>>,
+    /// Up to 32 channels.
+    pub thirty_two: Vec<Columns<'a, 32>>,
+}
+
+impl NeuronTables<'_, '_> {
+    /// Slices over all tables, one set a table.
+    pub fn columns(&mut self) -> AllColumns<'_> {
+        AllColumns {
+            eight: slices(&mut self.eight),
+            sixteen: slices(&mut self.sixteen),
+            thirty_two: slices(&mut self.thirty_two),
+        }
+    }
+}
+
+/// Change detection is bypassed: nothing waits for a change of V, and writing the ticks of every
+/// row costs a tenth of a step.
+fn slices<'a, const W: usize, F: bevy_ecs::query::ArchetypeFilter>(
+    query: &'a mut Query<NeuronData<W>, F>,
+) -> Vec<Columns<'a, W>> {
+    // All components of `NeuronData` are stored in tables, which is what `Err` would deny.
+    let Ok(tables) = query.contiguous_iter_mut() else { return Vec::new() };
+    tables
+        .map(|(kind, index, rate, effective, input, v, ca, integral, m, h, armed)| Columns {
+            kind,
+            index,
+            rate,
+            effective,
+            input,
+            voltage: ContiguousMut::split(v).0,
+            calcium: ContiguousMut::split(ca).0,
+            integral: ContiguousMut::split(integral).0,
+            activation: ContiguousMut::split(m).0,
+            inactivation: ContiguousMut::split(h).0,
+            armed: ContiguousMut::split(armed).0,
+        })
+        .collect()
+}
+
+/// Slices over the rows of a table, or of a part of one.
+pub struct Columns<'a, const W: usize> {
+    /// Cell types.
+    pub kind: &'a [CellTypeId],
+    /// Places in the scene's order.
+    pub index: &'a [NeuronIndex],
+    /// Per-cell factors on rates.
+    pub rate: &'a [RateFactor<W>],
+    /// Conductances as felt.
+    pub effective: &'a [Effective<W>],
+    /// Input held over the stretch.
+    pub input: &'a [Input],
+    /// Voltages (mV).
+    pub voltage: &'a mut [Voltage],
+    /// Calcium (µM).
+    pub calcium: &'a mut [Calcium],
+    /// Calcium integrals (µM ms).
+    pub integral: &'a mut [CalciumIntegral],
+    /// First gates.
+    pub activation: &'a mut [Activation<W>],
+    /// Second gates.
+    pub inactivation: &'a mut [Inactivation<W>],
+    /// Whether spike detection is armed.
+    pub armed: &'a mut [Armed],
+}
+
+impl<'a, const W: usize> Columns<'a, W> {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.kind.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.kind.is_empty()
+    }
+
+    /// Cuts off everything from row `at`.
+    pub fn split_at(self, at: usize) -> (Columns<'a, W>, Columns<'a, W>) {
+        let (voltage, voltage_b) = self.voltage.split_at_mut(at);
+        let (calcium, calcium_b) = self.calcium.split_at_mut(at);
+        let (integral, integral_b) = self.integral.split_at_mut(at);
+        let (activation, activation_b) = self.activation.split_at_mut(at);
+        let (inactivation, inactivation_b) = self.inactivation.split_at_mut(at);
+        let (armed, armed_b) = self.armed.split_at_mut(at);
+        let first = Columns {
+            kind: &self.kind[..at],
+            index: &self.index[..at],
+            rate: &self.rate[..at],
+            effective: &self.effective[..at],
+            input: &self.input[..at],
+            voltage,
+            calcium,
+            integral,
+            activation,
+            inactivation,
+            armed,
+        };
+        let second = Columns {
+            kind: &self.kind[at..],
+            index: &self.index[at..],
+            rate: &self.rate[at..],
+            effective: &self.effective[at..],
+            input: &self.input[at..],
+            voltage: voltage_b,
+            calcium: calcium_b,
+            integral: integral_b,
+            activation: activation_b,
+            inactivation: inactivation_b,
+            armed: armed_b,
+        };
+        (first, second)
+    }
+
+    /// Cuts the rows into pieces of at most `size`.
+    pub fn pieces(self, size: usize) -> Vec<Columns<'a, W>> {
+        let mut pieces = Vec::new();
+        let mut rest = self;
+        while rest.len() > size {
+            let (piece, others) = rest.split_at(size);
+            pieces.push(piece);
+            rest = others;
+        }
+        pieces.push(rest);
+        pieces
+    }
+
+    /// Runs of at most `size` rows of one cell type.
+    pub fn runs(&self, size: usize) -> Vec<std::ops::Range<usize>> {
+        let mut runs = Vec::new();
+        let mut start = 0;
+        for row in 1..=self.len() {
+            if row == self.len() || self.kind[row] != self.kind[start] || row - start == size {
+                runs.push(start..row);
+                start = row;
+            }
+        }
+        runs
+    }
+}

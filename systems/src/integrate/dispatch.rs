@@ -1,0 +1,40 @@
+//! Entry points of the step loops, compiled once for the baseline and once for processors with
+//! AVX2 and FMA, chosen at run time. Every fused operation is written as one, so both give the
+//! same bits; without FMA in hardware it is a slow library call.
+//!
+//! The only unsafe code of the engine: the call of a function whose processor features have been
+//! found present.
+
+use super::exponential::{Coupled, Piece, run_coupled, run_piece};
+
+/// Runs all steps of a piece of uncoupled rows.
+pub fn piece<const W: usize>(piece: Piece<W>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        // SAFETY: `piece_fma` needs AVX2 and FMA, which the line above has found.
+        return unsafe { piece_fma(piece) };
+    }
+    run_piece(piece);
+}
+
+/// Runs all steps of a coupled network.
+pub fn coupled(network: Coupled) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        // SAFETY: `coupled_fma` needs AVX2 and FMA, which the line above has found.
+        return unsafe { coupled_fma(network) };
+    }
+    run_coupled(network);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn piece_fma<const W: usize>(piece: Piece<W>) {
+    run_piece(piece);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn coupled_fma(network: Coupled) {
+    run_coupled(network);
+}

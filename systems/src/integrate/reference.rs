@@ -1,0 +1,3 @@
+use bevy_ecs::prelude::*;
+#[derive(Resource, Default)] pub struct Reference;
+pub fn advance() {}

@@ -1,0 +1,248 @@
+//! Observation: spikes, samples, mean calcium of windows, and the guard against numbers that go
+//! wrong. Nothing here acts on the network.
+
+use bevy_ecs::prelude::*;
+
+use crate::address::{Address, read};
+use crate::calcium::{Calcium, CalciumIntegral};
+use crate::membrane::Voltage;
+use crate::schedule::{Clock, Integrator, NeuronIndex, Neurons, Place};
+
+/// Whether a crossing of the threshold would be a spike.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Armed(pub bool);
+
+/// A spike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spike {
+    /// Time (ms), interpolated.
+    pub t_ms: f64,
+    /// Neuron.
+    pub neuron: NeuronIndex,
+}
+
+/// Spikes so far, by time, then by neuron.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Spikes {
+    /// The spikes.
+    pub list: Vec<Spike>,
+}
+
+/// Spike detection: an upward crossing of the threshold, linearly interpolated, re-armed below a
+/// lower voltage. A cell that starts above the threshold has not spiked.
+#[derive(Resource, Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    /// Threshold (mV).
+    pub threshold: f64,
+    /// Voltage below which detection is armed again (mV).
+    pub rearm: f64,
+}
+
+impl Default for Detection {
+    fn default() -> Self {
+        Detection { threshold: 10.0, rearm: 0.0 }
+    }
+}
+
+impl Detection {
+    /// Arming of a cell that starts, or is put, at `v` (mV).
+    pub fn arming(&self, v: f64) -> Armed {
+        Armed(v <= self.threshold)
+    }
+
+    /// Whether a new voltage changes anything: a spike or a re-arming.
+    #[inline(always)]
+    pub fn acts(&self, armed: Armed, v: f64) -> bool {
+        if armed.0 { v > self.threshold } else { v < self.rearm }
+    }
+
+    /// Follows a step from `before` to `after` (mV); for a spike, the fraction of the step at
+    /// which it crossed.
+    #[inline(always)]
+    pub fn detect(&self, armed: &mut Armed, before: f64, after: f64) -> Option<f64> {
+        if !self.acts(*armed, after) {
+            return None;
+        }
+        armed.0 = !armed.0;
+        // Disarmed now: it was a crossing.
+        (!armed.0).then(|| ((self.threshold - before) / (after - before)).clamp(0.0, 1.0))
+    }
+}
+
+/// A request to read scalars at regular times.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    /// What is read.
+    pub addresses: Vec<Address>,
+    /// Interval (ms); sample k lies at k times this.
+    pub every: f64,
+    /// Rows so far: time (ms) and values in the order of `addresses`.
+    pub rows: Vec<(f64, Vec<f64>)>,
+    /// Values at the grid point before a sample time off the grid.
+    before: Option<(f64, Vec<f64>)>,
+}
+
+impl Sampler {
+    /// Reads `addresses` every `every` ms, the first time at 0.
+    pub fn new(addresses: Vec<Address>, every: f64) -> Self {
+        Sampler { addresses, every, rows: Vec::new(), before: None }
+    }
+
+    fn due(&self) -> f64 {
+        self.rows.len() as f64 * self.every
+    }
+
+    /// Takes what is due now; off the grid, both neighbours are kept and interpolated.
+    fn read(&mut self, world: &World, clock: &Clock) {
+        let now = clock.now();
+        let due = self.due();
+        let values = || self.addresses.iter().map(|a| read(world, *a).unwrap_or(f64::NAN)).collect();
+        match clock.place(due) {
+            Place::On(_) if clock.reached(due) => {
+                let row = (due, values());
+                self.rows.push(row);
+            }
+            Place::Inside(k) if k == clock.step() => self.before = Some((now, values())),
+            Place::Inside(k) if k + 1 == clock.step() => {
+                let after: Vec<f64> = values();
+                let (t, before) = self.before.take().unwrap_or_else(|| (now, after.clone()));
+                let weight = if now > t { (due - t) / (now - t) } else { 0.0 };
+                let mix = |(a, b): (&f64, &f64)| (b - a).mul_add(weight, *a);
+                self.rows.push((due, before.iter().zip(&after).map(mix).collect()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A window over which mean calcium is taken.
+#[derive(Clone, Debug)]
+pub struct WindowMean {
+    /// Start (ms).
+    pub from: f64,
+    /// End (ms).
+    pub to: f64,
+    /// Integral of calcium (µM ms) by neuron so far.
+    pub integral: Vec<f64>,
+}
+
+impl WindowMean {
+    /// Mean calcium (µM) of a neuron, once the window is over.
+    pub fn mean(&self, neuron: usize) -> Option<f64> {
+        self.integral.get(neuron).map(|x| x / (self.to - self.from))
+    }
+}
+
+/// All requests for observation.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Observers {
+    /// Samplers.
+    pub samplers: Vec<Sampler>,
+    /// Windows.
+    pub windows: Vec<WindowMean>,
+    /// End of the last stretch (ms) and each neuron's calcium integral there.
+    last: (f64, Vec<f64>),
+}
+
+impl Observers {
+    /// Adds a window [from, to) (ms).
+    pub fn window(&mut self, from: f64, to: f64) {
+        self.windows.push(WindowMean { from, to, integral: Vec::new() });
+    }
+
+    /// Next time after now at which something is read (ms).
+    pub fn next_time(&self, clock: &Clock) -> Option<f64> {
+        let now = clock.now();
+        let samples = self.samplers.iter().map(Sampler::due);
+        let edges = self.windows.iter().flat_map(|w| [w.from, w.to]);
+        samples.chain(edges).filter(|t| *t > now && !clock.reached(*t)).min_by(f64::total_cmp)
+    }
+}
+
+/// System: takes the samples that are due.
+pub fn sample(world: &mut World) {
+    world.resource_scope(|world, mut observers: Mut<Observers>| {
+        let clock = world.resource::<Clock>();
+        for sampler in &mut observers.samplers {
+            sampler.read(world, clock);
+        }
+    });
+}
+
+/// System: follows the calcium integral through every open window. It runs before sensing starts
+/// the integral anew.
+pub fn windows(
+    clock: Res<Clock>,
+    integrator: Res<Integrator>,
+    neurons: Res<Neurons>,
+    calcium: Query<(&NeuronIndex, &CalciumIntegral)>,
+    mut observers: ResMut<Observers>,
+) {
+    let Observers { windows, last: (start, seen), .. } = &mut *observers;
+    let (from, to) = (*start, clock.now());
+    *start = to;
+    if !windows.iter().any(|w| w.from <= to && w.to > from) {
+        return;
+    }
+    seen.resize(neurons.len(), 0.0);
+    let restarts = *integrator == Integrator::Exponential && clock.due().is_some();
+    for (index, integral) in &calcium {
+        let k = index.0 as usize;
+        let gained = integral.0 - seen[k];
+        seen[k] = if restarts { 0.0 } else { integral.0 };
+        for window in windows.iter_mut() {
+            let overlap = to.min(window.to) - from.max(window.from);
+            if overlap > 0.0 {
+                window.integral.resize(neurons.len(), 0.0);
+                window.integral[k] += gained * (overlap / (to - from)).min(1.0);
+            }
+        }
+    }
+}
+
+/// A network that went wrong.
+#[derive(Resource, Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{variable} of cell `{cell}` is {value} at t = {t_ms} ms: the run has left all sense")]
+pub struct Runaway {
+    /// Name of the cell.
+    pub cell: String,
+    /// `V` or `Ca`.
+    pub variable: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Model time (ms).
+    pub t_ms: f64,
+}
+
+/// Voltages beyond this (mV) are no membrane's.
+const V_LIMIT: f64 = 1e4;
+/// Calcium beyond this (µM) is no cell's.
+const CA_LIMIT: f64 = 1e9;
+
+/// System: looks for values that are not finite or beyond all sense.
+pub fn guard(
+    clock: Res<Clock>,
+    neurons: Res<Neurons>,
+    state: Query<(&NeuronIndex, &Voltage, &Calcium)>,
+    mut commands: Commands,
+) {
+    let wrong = |x: f64, limit: f64| !x.is_finite() || x.abs() > limit;
+    let mut first: Option<(u32, &'static str, f64)> = None;
+    for (index, v, ca) in &state {
+        let found = if wrong(v.0, V_LIMIT) {
+            ("V", v.0)
+        } else if wrong(ca.0, CA_LIMIT) {
+            ("Ca", ca.0)
+        } else {
+            continue;
+        };
+        if first.is_none_or(|(i, _, _)| index.0 < i) {
+            first = Some((index.0, found.0, found.1));
+        }
+    }
+    if let Some((index, variable, value)) = first {
+        let cell = neurons.name(index as usize).to_string();
+        commands.insert_resource(Runaway { cell, variable, value, t_ms: clock.now() });
+    }
+}

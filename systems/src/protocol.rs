@@ -1,0 +1,444 @@
+//! Timed interventions. Entries act exactly at their time, in the order of the list where times
+//! are equal; whatever they did is kept as events.
+
+use bevy_ecs::prelude::*;
+
+use crate::address::{self, Address, CellScalar, ChannelScalar, Names, on_width};
+use crate::assembly;
+use crate::calcium::Calcium;
+use crate::channels::{Block, CellTypeId, CellTypes, Gbar, Parameters};
+use crate::coupling::Strength;
+use crate::dic::Compensation;
+use crate::homeostasis::Homeostat;
+use crate::neuromodulation::Controller;
+use crate::schedule::{Clock, Edges, Neurons};
+
+/// What an entry does. Cells and edges are indices in scene order, channels lanes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Writes each scalar.
+    Set {
+        /// Scalars.
+        targets: Vec<Address>,
+        /// New value.
+        to: f64,
+    },
+    /// Multiplies each scalar.
+    Scale {
+        /// Scalars.
+        targets: Vec<Address>,
+        /// Factor.
+        by: f64,
+    },
+    /// Moves each scalar linearly to a value, in steps of the control interval.
+    Ramp {
+        /// Scalars.
+        targets: Vec<Address>,
+        /// Value at the end.
+        to: f64,
+        /// Duration (ms).
+        over_ms: f64,
+    },
+    /// Blocks a fraction of channels.
+    Block {
+        /// (cell, lane).
+        channels: Vec<(usize, usize)>,
+        /// Blocked fraction, 0..1.
+        by: f64,
+        /// Whether compensation solves reckon with the block.
+        controller_sees: bool,
+    },
+    /// Cuts or restores edges.
+    Connect {
+        /// Edges.
+        edges: Vec<usize>,
+        /// False: cut.
+        connected: bool,
+    },
+    /// Adds a current to cells for a time.
+    Current {
+        /// Cells.
+        cells: Vec<usize>,
+        /// Amplitude (µA/cm²).
+        amplitude: f64,
+        /// Duration (ms).
+        for_ms: f64,
+    },
+    /// Overwrites conductances, the regulators' own included.
+    Overwrite {
+        /// (cell, lane, value in mS/cm²).
+        gbar: Vec<(usize, usize, f64)>,
+        /// Whether the mRNA follows.
+        mrna: bool,
+    },
+    /// Solves two channels of each cell for wanted DICs and overwrites them.
+    Compensate {
+        /// (cell, the two lanes).
+        cells: Vec<(usize, [usize; 2])>,
+        /// Wanted slow DIC.
+        g_s: f64,
+        /// Wanted ultraslow DIC.
+        g_u: f64,
+        /// Whether the mRNA follows.
+        mrna: bool,
+    },
+    /// Switches homeostasis of channels on or off: off freezes mRNA and conductance.
+    Homeostat {
+        /// (cell, lane); `None`: all its channels.
+        channels: Vec<(usize, Option<usize>)>,
+        /// On.
+        on: bool,
+    },
+    /// Switches the controller of channels on or off: off freezes pool, conductance and integral.
+    Controller {
+        /// (cell, lane); `None`: both its channels.
+        channels: Vec<(usize, Option<usize>)>,
+        /// On.
+        on: bool,
+    },
+    /// Puts cells into a start state: V, Ca, gates at steady state.
+    Reset {
+        /// Cells.
+        cells: Vec<usize>,
+        /// V (mV); `None`: the cell's V(0).
+        v: Option<f64>,
+        /// Ca (µM); `None`: the equilibrium at V.
+        ca: Option<f64>,
+    },
+}
+
+/// A timed action.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// When (ms).
+    pub at_ms: f64,
+    /// What.
+    pub action: Action,
+}
+
+/// Something the protocol did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When (ms).
+    pub t_ms: f64,
+    /// What, in one word.
+    pub what: &'static str,
+    /// Path of the scalar, or of the cell or edge.
+    pub path: String,
+    /// Value before, where there is one.
+    pub old: Option<f64>,
+    /// Value after, where there is one.
+    pub new: Option<f64>,
+}
+
+/// A ramp under way.
+#[derive(Clone, Debug, PartialEq)]
+struct ActiveRamp {
+    targets: Vec<(Address, f64)>,
+    to: f64,
+    start: f64,
+    end: f64,
+}
+
+/// Protocol of a run: entries, how far it has come, what it did.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Protocol {
+    entries: Vec<Entry>,
+    cursor: usize,
+    ramps: Vec<ActiveRamp>,
+    /// Events so far, in order of time.
+    pub events: Vec<Event>,
+    /// The first thing that could not be done, if any: the run stops there.
+    pub failure: Option<String>,
+}
+
+impl Protocol {
+    /// A protocol of the given entries; equal times keep their order.
+    pub fn new(mut entries: Vec<Entry>) -> Self {
+        entries.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
+        Protocol { entries, ..Default::default() }
+    }
+
+    /// Time of the next entry or end of a ramp (ms).
+    pub fn next_time(&self) -> Option<f64> {
+        let entry = self.entries.get(self.cursor).map(|e| e.at_ms);
+        let ramp = self.ramps.iter().map(|r| r.end).min_by(f64::total_cmp);
+        match (entry, ramp) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The entries, by time.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Puts an entry in its place among those still to come.
+    fn insert(&mut self, entry: Entry) {
+        let later = self.entries[self.cursor..].iter().position(|e| e.at_ms > entry.at_ms);
+        let at = later.map_or(self.entries.len(), |k| self.cursor + k);
+        self.entries.insert(at, entry);
+    }
+}
+
+/// System: acts out every entry whose time has come, and moves ramps.
+pub fn act(world: &mut World) {
+    let clock = world.resource::<Clock>();
+    let protocol = world.resource::<Protocol>();
+    let now = clock.now();
+    if protocol.ramps.is_empty() && !protocol.next_time().is_some_and(|t| clock.reached(t)) {
+        return;
+    }
+    world.resource_scope(|world, mut protocol: Mut<Protocol>| {
+        move_ramps(world, &mut protocol, now);
+        while let Some(entry) = protocol.entries.get(protocol.cursor)
+            && world.resource::<Clock>().reached(entry.at_ms)
+        {
+            let entry = entry.clone();
+            protocol.cursor += 1;
+            act_out(world, &mut protocol, &entry);
+        }
+    });
+}
+
+fn move_ramps(world: &mut World, protocol: &mut Protocol, now: f64) {
+    let mut ramps = std::mem::take(&mut protocol.ramps);
+    ramps.retain(|ramp| {
+        let done = world.resource::<Clock>().reached(ramp.end);
+        let x = ((now - ramp.start) / (ramp.end - ramp.start)).clamp(0.0, 1.0);
+        for (target, from) in &ramp.targets {
+            let value = if done { ramp.to } else { (ramp.to - from).mul_add(x, *from) };
+            let written = address::write(world, *target, value);
+            note_failure(world, protocol, *target, written);
+            if done {
+                let path = world.resource::<Names>().path(*target);
+                let (old, new) = (Some(*from), Some(ramp.to));
+                protocol.events.push(Event { t_ms: ramp.end, what: "ramp", path, old, new });
+            }
+        }
+        !done
+    });
+    protocol.ramps = ramps;
+}
+
+fn note_failure(
+    world: &World,
+    protocol: &mut Protocol,
+    target: Address,
+    written: Result<(), address::WriteError>,
+) {
+    if let Err(e) = written
+        && protocol.failure.is_none()
+    {
+        protocol.failure = Some(format!("{}: {e}", world.resource::<Names>().path(target)));
+    }
+}
+
+/// Writes a scalar and keeps the event.
+fn set(world: &mut World, protocol: &mut Protocol, t_ms: f64, what: &'static str, target: Address, to: f64) {
+    let old = address::read(world, target);
+    let written = address::write(world, target, to);
+    note_failure(world, protocol, target, written);
+    let path = world.resource::<Names>().path(target);
+    protocol.events.push(Event { t_ms, what, path, old, new: Some(to) });
+}
+
+fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
+    let t_ms = entry.at_ms;
+    match &entry.action {
+        Action::Set { targets, to } => {
+            for target in targets {
+                set(world, protocol, t_ms, "set", *target, *to);
+            }
+        }
+        Action::Scale { targets, by } => {
+            for target in targets {
+                let to = address::read(world, *target).unwrap_or(f64::NAN) * by;
+                set(world, protocol, t_ms, "scale", *target, to);
+            }
+        }
+        Action::Ramp { targets, to, over_ms } => {
+            let from = |t: &Address| (*t, address::read(world, *t).unwrap_or(f64::NAN));
+            let targets = targets.iter().map(from).collect();
+            protocol.ramps.push(ActiveRamp { targets, to: *to, start: t_ms, end: t_ms + over_ms });
+        }
+        Action::Block { channels, by, controller_sees } => {
+            for (cell, lane) in channels {
+                block(world, protocol, t_ms, (*cell, *lane), 1.0 - by, *controller_sees);
+            }
+        }
+        Action::Connect { edges, connected } => {
+            for edge in edges {
+                connect(world, protocol, t_ms, *edge, *connected);
+            }
+        }
+        Action::Current { cells, amplitude, for_ms } => {
+            let targets: Vec<Address> = cells.iter().map(|c| Address::Cell(*c, CellScalar::I)).collect();
+            for target in &targets {
+                let to = address::read(world, *target).unwrap_or(f64::NAN) + amplitude;
+                set(world, protocol, t_ms, "current", *target, to);
+            }
+            if for_ms.is_finite() {
+                let action = Action::Current {
+                    cells: cells.clone(),
+                    amplitude: -amplitude,
+                    for_ms: f64::INFINITY,
+                };
+                protocol.insert(Entry { at_ms: t_ms + for_ms, action });
+            }
+        }
+        Action::Overwrite { gbar, mrna } => {
+            for (cell, lane, g) in gbar {
+                overwrite(world, protocol, t_ms, "overwrite", (*cell, *lane), *g, *mrna);
+            }
+        }
+        Action::Compensate { cells, g_s, g_u, mrna } => {
+            for (cell, lanes) in cells {
+                compensate(world, protocol, t_ms, *cell, *lanes, [*g_s, *g_u], *mrna);
+            }
+        }
+        Action::Homeostat { channels, on } => {
+            for (cell, lane) in channels {
+                let neuron = world.resource::<Neurons>().entity(*cell);
+                if let Some(mut homeostat) = world.get_mut::<Homeostat>(neuron) {
+                    let meant = homeostat.channels.iter_mut().filter(|c| lane.is_none_or(|l| l == c.lane));
+                    meant.for_each(|c| c.on = *on);
+                }
+                note_switch(world, protocol, t_ms, "homeostat", (*cell, *lane), *on);
+            }
+        }
+        Action::Controller { channels, on } => {
+            for (cell, lane) in channels {
+                let neuron = world.resource::<Neurons>().entity(*cell);
+                if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+                    let meant = controller.channels.iter_mut().filter(|c| lane.is_none_or(|l| l == c.lane));
+                    meant.for_each(|c| c.on = *on);
+                }
+                note_switch(world, protocol, t_ms, "controller", (*cell, *lane), *on);
+            }
+        }
+        Action::Reset { cells, v, ca } => {
+            for cell in cells {
+                let neuron = world.resource::<Neurons>().entity(*cell);
+                assembly::reset(world, neuron, *v, *ca);
+                let path = world.resource::<Names>().cells[*cell].name.clone();
+                let new = world.get::<Calcium>(neuron).map(|c| c.0);
+                protocol.events.push(Event { t_ms, what: "reset", path, old: None, new });
+            }
+        }
+    }
+}
+
+fn note_switch(
+    world: &World,
+    protocol: &mut Protocol,
+    t_ms: f64,
+    what: &'static str,
+    (cell, lane): (usize, Option<usize>),
+    on: bool,
+) {
+    let cell = &world.resource::<Names>().cells[cell];
+    let path = match lane {
+        Some(lane) => format!("{}.{}", cell.name, cell.channels[lane].name),
+        None => cell.name.clone(),
+    };
+    let new = Some(if on { 1.0 } else { 0.0 });
+    protocol.events.push(Event { t_ms, what, path, old: None, new });
+}
+
+fn block(
+    world: &mut World,
+    protocol: &mut Protocol,
+    t_ms: f64,
+    (cell, lane): (usize, usize),
+    factor: f64,
+    seen: bool,
+) {
+    let target = Address::Channel(cell, lane, ChannelScalar::Block);
+    let old = address::read(world, target);
+    let neuron = world.resource::<Neurons>().entity(cell);
+    on_width!(world, neuron, get_mut, Block, |b| {
+        let block = b.into_inner();
+        block.factor.0[lane] = factor;
+        block.seen.0[lane] = if seen { factor } else { 1.0 };
+    });
+    let path = world.resource::<Names>().path(target);
+    protocol.events.push(Event { t_ms, what: "block", path, old, new: Some(factor) });
+}
+
+fn connect(world: &mut World, protocol: &mut Protocol, t_ms: f64, edge: usize, connected: bool) {
+    let entity = world.resource::<Edges>().entity(edge);
+    let number = |c: bool| if c { 1.0 } else { 0.0 };
+    let mut old = None;
+    if let Some(mut strength) = world.get_mut::<Strength>(entity) {
+        old = Some(number(strength.connected));
+        strength.connected = connected;
+    }
+    let path = world.resource::<Names>().edge_owner(edge);
+    let what = if connected { "restore" } else { "cut" };
+    protocol.events.push(Event { t_ms, what, path, old, new: Some(number(connected)) });
+}
+
+/// Writes a conductance into the membrane and into whichever regulator owns it.
+fn overwrite(
+    world: &mut World,
+    protocol: &mut Protocol,
+    t_ms: f64,
+    what: &'static str,
+    (cell, lane): (usize, usize),
+    g: f64,
+    mrna: bool,
+) {
+    set(world, protocol, t_ms, what, Address::Channel(cell, lane, ChannelScalar::Gbar), g);
+    let neuron = world.resource::<Neurons>().entity(cell);
+    if let Some(mut homeostat) = world.get_mut::<Homeostat>(neuron)
+        && let Some(channel) = homeostat.channels.iter_mut().find(|c| c.lane == lane)
+    {
+        channel.conductance = g;
+        if mrna {
+            channel.mrna = g;
+        }
+    }
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron)
+        && let Some(channel) = controller.channels.iter_mut().find(|c| c.lane == lane)
+    {
+        channel.conductance = g;
+    }
+}
+
+fn compensate(
+    world: &mut World,
+    protocol: &mut Protocol,
+    t_ms: f64,
+    cell: usize,
+    lanes: [usize; 2],
+    wanted: [f64; 2],
+    mrna: bool,
+) {
+    let neuron = world.resource::<Neurons>().entity(cell);
+    let Some(solution) = solve(world, neuron, lanes, wanted) else {
+        if protocol.failure.is_none() {
+            let name = &world.resource::<Names>().cells[cell].name;
+            protocol.failure = Some(format!(
+                "compensate: the solve of cell `{name}` for (g_s, g_u) = ({}, {}) is singular",
+                wanted[0], wanted[1]
+            ));
+        }
+        return;
+    };
+    for (lane, g) in lanes.into_iter().zip(solution) {
+        overwrite(world, protocol, t_ms, "compensate", (cell, lane), g, mrna);
+    }
+}
+
+/// Conductances (mS/cm²) of two lanes that give the wanted DICs of a neuron at its V_th.
+fn solve(world: &World, neuron: Entity, lanes: [usize; 2], wanted: [f64; 2]) -> Option<[f64; 2]> {
+    let cell = world.resource::<CellTypes>().get(*world.get::<CellTypeId>(neuron)?);
+    let parameters = world.get::<Parameters>(neuron)?;
+    let v_th = world.get::<assembly::ThresholdVoltage>(neuron)?.0;
+    let plan = Compensation::new(cell, v_th, &cell.tau_factors(&parameters.0), lanes)?;
+    let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec())?;
+    let seen = on_width!(world, neuron, get, Block, |b| b.seen.0.to_vec())?;
+    plan.reference(cell, &gbar, &seen, wanted)
+}

@@ -1,0 +1,348 @@
+//! The stretch: one run of the schedule advances the world up to the next control tick, protocol
+//! time, sample or window edge. Inside a stretch the steps are plain loops over column slices.
+//!
+//! Time is exact: the grid is `k dt`, never a running sum. A protocol time off the grid splits its
+//! step in two and the grid goes on.
+
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
+
+use crate::{calcium, channels, coupling, homeostasis, integrate, membrane, neuromodulation, observe, protocol};
+
+/// Phases of a stretch, in the order in which they run. Foreign systems hook in between.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sets {
+    /// Protocol entries due now act; each neuron's [`membrane::Input`] is set to its applied
+    /// current. Systems that add input run after this set and before `Advance`.
+    Protocol,
+    /// Derived columns and coupling rows are renewed where something changed, then the integrator
+    /// advances gates, voltage, calcium, synapses and the clock by one stretch.
+    Advance,
+    /// At a control tick, the mean calcium of the control interval is taken.
+    Sense,
+    /// At a control tick, homeostasis moves mRNA and conductances.
+    Regulate,
+    /// At a control tick, controllers solve their references and move the modulated conductances.
+    Modulate,
+    /// Samples and windows are read, state is held against sense.
+    Observe,
+}
+
+/// Place of a neuron in the order of the scene.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct NeuronIndex(pub u32);
+
+/// Scratch: neurons by index.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Neurons {
+    entities: Vec<Entity>,
+    capacitance: Vec<f64>,
+    names: Vec<String>,
+}
+
+impl Neurons {
+    /// Enters a neuron and returns its index.
+    pub fn push(&mut self, entity: Entity, name: &str, capacitance: f64) -> NeuronIndex {
+        self.entities.push(entity);
+        self.capacitance.push(capacitance);
+        self.names.push(name.to_string());
+        NeuronIndex(self.entities.len() as u32 - 1)
+    }
+
+    /// Number of neurons.
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
+    /// Entity of a neuron.
+    pub fn entity(&self, index: usize) -> Entity {
+        self.entities[index]
+    }
+
+    /// Name of a neuron.
+    pub fn name(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    /// Capacitance of a neuron (µF/cm²).
+    pub fn capacitance(&self, index: usize) -> f64 {
+        self.capacitance[index]
+    }
+}
+
+/// Scratch: edges by their place in the scene.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Edges(Vec<Entity>);
+
+impl Edges {
+    /// Enters an edge.
+    pub fn push(&mut self, entity: Entity) {
+        self.0.push(entity);
+    }
+
+    /// Number of edges.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Entity of an edge.
+    pub fn entity(&self, index: usize) -> Entity {
+        self.0[index]
+    }
+}
+
+/// Which scheme advances the network.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Integrator {
+    /// Fixed step: gates first, then V with the new gates, both exponential.
+    #[default]
+    Exponential,
+    /// Adaptive Dormand-Prince 5(4) on directly evaluated kinetics, regulation included.
+    Reference,
+}
+
+/// Marker resource: some system must act every step, so each stretch is one step.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct EveryStep;
+
+/// How far a time may lie from a grid point and still be on the grid, in steps: the rounding of
+/// decimal steps, not a licence.
+const GRID_TOLERANCE: f64 = 1e-6;
+
+/// Model time.
+#[derive(Resource, Clone, Debug)]
+pub struct Clock {
+    dt: f64,
+    step: u64,
+    /// Time inside step `step`, where a protocol entry has split it.
+    split: Option<f64>,
+    end: f64,
+    control: f64,
+    /// Control ticks passed.
+    ticks: u64,
+    /// Time of the last regulation.
+    regulated_at: f64,
+    due: bool,
+}
+
+/// Place of a time on the grid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place {
+    /// Grid point k.
+    On(u64),
+    /// Inside step k, between the grid points k and k + 1.
+    Inside(u64),
+}
+
+impl Clock {
+    /// A clock at 0 with steps of `dt`, control ticks every `control` and an end, all in ms.
+    pub fn new(dt: f64, control: f64, end: f64) -> Self {
+        Clock { dt, step: 0, split: None, end, control, ticks: 0, regulated_at: 0.0, due: false }
+    }
+
+    /// Step (ms).
+    pub fn dt(&self) -> f64 {
+        self.dt
+    }
+
+    /// Number of whole steps done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Model time (ms).
+    pub fn now(&self) -> f64 {
+        self.split.unwrap_or(self.step as f64 * self.dt)
+    }
+
+    /// Model time at which the run ends (ms).
+    pub fn end(&self) -> f64 {
+        self.end
+    }
+
+    /// Whether the run is over.
+    pub fn finished(&self) -> bool {
+        self.reached(self.end)
+    }
+
+    /// Whether regulation is due, and the interval (ms) it has to cover.
+    pub fn due(&self) -> Option<f64> {
+        let interval = self.now() - self.regulated_at;
+        (self.due && interval > 0.0).then_some(interval)
+    }
+
+    /// Whether time `t` (ms) has come, up to the rounding of decimal steps.
+    pub fn reached(&self, t: f64) -> bool {
+        self.now() >= t - GRID_TOLERANCE * self.dt
+    }
+
+    /// Place of a time on the grid.
+    pub fn place(&self, t: f64) -> Place {
+        let x = t / self.dt;
+        if (x - x.round()).abs() <= GRID_TOLERANCE {
+            Place::On(x.round() as u64)
+        } else {
+            Place::Inside(x as u64)
+        }
+    }
+
+    /// First grid point at or after `t`.
+    fn grid_from(&self, t: f64) -> u64 {
+        match self.place(t) {
+            Place::On(k) => k,
+            Place::Inside(k) => k + 1,
+        }
+    }
+
+    /// Grid point of the next control tick.
+    fn next_tick(&self) -> u64 {
+        self.grid_from((self.ticks + 1) as f64 * self.control).max(self.step + 1)
+    }
+
+    /// Moves to a grid point.
+    pub(crate) fn go_to(&mut self, step: u64) {
+        self.step = step;
+        self.split = None;
+        while step >= self.grid_from((self.ticks + 1) as f64 * self.control) {
+            self.ticks += 1;
+            self.due = true;
+        }
+    }
+
+    /// Moves to a time inside the present step; regulation catches up there.
+    pub(crate) fn go_inside(&mut self, t: f64) {
+        self.split = Some(t);
+        self.due = true;
+    }
+
+    /// Asks for regulation at the present time whatever the control ticks.
+    pub(crate) fn ask_for_regulation(&mut self) {
+        self.due = true;
+    }
+
+    fn regulation_done(&mut self) {
+        if self.due {
+            self.due = false;
+            self.regulated_at = self.now();
+        }
+    }
+}
+
+/// What the next stretch consists of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stretch {
+    /// Whole steps up to a grid point.
+    Whole {
+        /// The grid point.
+        to: u64,
+    },
+    /// Part of a step, to a time inside it.
+    Part {
+        /// End (ms).
+        to: f64,
+    },
+    /// The rest of a split step.
+    Rest,
+}
+
+/// Plans the next stretch. `protocol` is the next protocol time (ms), `observe` the next time at
+/// which something is read.
+pub fn plan(clock: &Clock, protocol: Option<f64>, observe: Option<f64>, every_step: bool) -> Stretch {
+    let inside = protocol.and_then(|t| match clock.place(t) {
+        Place::Inside(k) => Some((k, t)),
+        Place::On(_) => None,
+    });
+    if let Some((k, t)) = inside
+        && k == clock.step
+        && t > clock.now()
+    {
+        return Stretch::Part { to: t };
+    }
+    if clock.split.is_some() {
+        return Stretch::Rest;
+    }
+    let mut to = clock.grid_from(clock.end).min(clock.next_tick());
+    if let Some(t) = protocol {
+        to = to.min(match clock.place(t) {
+            Place::On(k) | Place::Inside(k) => k,
+        });
+    }
+    if let Some(t) = observe {
+        // Off the grid, both neighbours are read and the value is interpolated.
+        let stop = match clock.place(t) {
+            Place::On(k) => k,
+            Place::Inside(k) if k > clock.step => k,
+            Place::Inside(k) => k + 1,
+        };
+        to = to.min(stop);
+    }
+    if every_step {
+        to = to.min(clock.step + 1);
+    }
+    Stretch::Whole { to: to.max(clock.step + 1) }
+}
+
+/// System: closes regulation of this stretch.
+pub fn close_regulation(mut clock: ResMut<Clock>) {
+    clock.regulation_done();
+}
+
+fn regulating(clock: Res<Clock>, integrator: Res<Integrator>) -> bool {
+    *integrator == Integrator::Exponential && clock.due().is_some()
+}
+
+/// Builds the schedule of one stretch. Ambiguous orders are errors.
+pub fn schedule() -> Schedule {
+    let mut schedule = Schedule::default();
+    schedule.set_executor(SingleThreadedExecutor::new());
+    schedule.set_build_settings(ScheduleBuildSettings {
+        ambiguity_detection: LogLevel::Error,
+        ..Default::default()
+    });
+    use Sets::*;
+    schedule.configure_sets((Protocol, Advance, Sense, Regulate, Modulate, Observe).chain());
+    schedule.configure_sets((Sense, Regulate, Modulate).run_if(regulating));
+    schedule.add_systems((protocol::act, membrane::start_input).chain().in_set(Protocol));
+    schedule.add_systems(
+        (
+            channels::refresh_effective::<8>,
+            channels::refresh_effective::<16>,
+            channels::refresh_effective::<32>,
+            coupling::compile,
+            integrate::plan_stretch,
+            integrate::exponential::advance.run_if(integrate::exponential_asked),
+            integrate::reference::advance.run_if(integrate::reference_asked),
+            integrate::finish_stretch,
+            coupling::store_activations,
+            observe::windows,
+        )
+            .chain()
+            .in_set(Advance),
+    );
+    schedule.add_systems(calcium::sense.in_set(Sense));
+    schedule.add_systems(
+        (homeostasis::regulate::<8>, homeostasis::regulate::<16>, homeostasis::regulate::<32>)
+            .chain()
+            .in_set(Regulate),
+    );
+    schedule.add_systems(
+        (neuromodulation::modulate::<8>, neuromodulation::modulate::<16>, neuromodulation::modulate::<32>)
+            .chain()
+            .in_set(Modulate),
+    );
+    schedule.add_systems(
+        (close_regulation, observe::guard, observe::sample).chain().in_set(Observe),
+    );
+    schedule
+}
