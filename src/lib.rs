@@ -1,1 +1,9 @@
-pub fn x(){}
+//! Homarus: a simulator for central pattern generator networks with calcium homeostasis and
+//! neuromodulation. Scenes in ([`scene`]), rhythms out ([`rhythm`]); the engine is the crate
+//! [`homarus_systems`].
+
+pub mod cli;
+pub mod record;
+pub mod rhythm;
+pub mod run;
+pub mod scene;

@@ -1,6 +1,8 @@
 //! A checked scene: everything resolved to plain data, in scene order, ready to be spawned.
 
-use homarus_systems::definition::{CellDefinition, SynapseKind};
+use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
+
+use super::source::Place;
 
 /// A network, its protocol and what is to be observed.
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ pub struct Cell {
     /// Applied current (µA/cm²).
     pub current: f64,
     /// Start state, the cell type's defaults merged in.
-    pub start: homarus_systems::definition::Start,
+    pub start: Start,
     /// Membrane area (cm²); the cell's own or that of its type.
     pub area: Option<f64>,
     /// Calcium homeostasis, if any.
@@ -174,6 +176,15 @@ pub enum Conductance {
     Absolute(f64),
 }
 
+/// A current from outside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Current {
+    /// Density (µA/cm²).
+    Density(f64),
+    /// Absolute (nA); the cell's area turns it into a density.
+    Absolute(f64),
+}
+
 /// A timed intervention.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -181,35 +192,133 @@ pub struct Entry {
     pub at_ms: f64,
     /// What.
     pub action: Action,
+    /// Where the path of the action is written, for errors found when it is resolved.
+    pub origin: Place,
 }
 
 /// What a protocol entry does. Paths may be globs; they are resolved against the built network.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Write one scalar (or each scalar a glob matches).
-    Set { path: String, to: f64 },
+    Set {
+        /// Scalars.
+        path: String,
+        /// New value, in the scalar's unit.
+        to: f64,
+    },
     /// Multiply.
-    Scale { path: String, by: f64 },
+    Scale {
+        /// Scalars.
+        path: String,
+        /// Factor.
+        by: f64,
+    },
     /// Move linearly to `to` over `over_ms`.
-    Ramp { path: String, to: f64, over_ms: f64 },
-    /// Block a fraction `by` (0..1) of channels `CELL.CHANNEL`.
-    Block { path: String, by: f64, controller_sees: bool },
+    Ramp {
+        /// Scalars.
+        path: String,
+        /// Value at the end, in the scalar's unit.
+        to: f64,
+        /// Duration (ms).
+        over_ms: f64,
+    },
+    /// Block channels.
+    Block {
+        /// Channels, `CELL.CHANNEL`.
+        path: String,
+        /// Blocked fraction of the current, 0..1.
+        by: f64,
+        /// Whether compensation solves of controllers know of the block.
+        controller_sees: bool,
+    },
     /// Cut an edge, or all edges of a cell.
-    Cut { path: String },
+    Cut {
+        /// Edges or cells.
+        path: String,
+    },
     /// Undo a cut.
-    Restore { path: String },
-    /// Add a current (µA/cm²) to cells for a time.
-    Current { cells: String, amplitude: f64, for_ms: f64 },
+    Restore {
+        /// Edges or cells.
+        path: String,
+    },
+    /// Add a current to cells for a time.
+    Current {
+        /// Cells.
+        cells: String,
+        /// Added current.
+        amplitude: Current,
+        /// Duration (ms).
+        for_ms: f64,
+    },
     /// Move modulation targets.
-    Modulate { cells: String, g_s: Option<f64>, g_u: Option<f64> },
-    /// Overwrite conductances (mS/cm²), the regulators' own included; with `mrna` the mRNA too.
-    Overwrite { cells: String, gbar: Vec<(String, f64)>, mrna: bool },
+    Modulate {
+        /// Cells.
+        cells: String,
+        /// New slow target; `None`: unchanged.
+        g_s: Option<f64>,
+        /// New ultraslow target; `None`: unchanged.
+        g_u: Option<f64>,
+    },
+    /// Overwrite conductances, the regulators' own included.
+    Overwrite {
+        /// Cells.
+        cells: String,
+        /// New conductances (mS/cm²) by channel.
+        gbar: Vec<(String, f64)>,
+        /// Whether the mRNA of homeostasis is overwritten too.
+        mrna: bool,
+    },
     /// Per-cell DIC solve of two channels for given targets, then as `Overwrite`.
-    Compensate { cells: String, channels: [String; 2], g_s: f64, g_u: f64, mrna: bool },
-    /// Switch homeostasis or controller on or off, for cells or single channels.
-    Switch { regulator: Regulator, path: String, on: bool },
+    Compensate {
+        /// Cells.
+        cells: String,
+        /// The channels that are solved for.
+        channels: [String; 2],
+        /// Slow target.
+        g_s: f64,
+        /// Ultraslow target.
+        g_u: f64,
+        /// Whether the mRNA of homeostasis is overwritten too.
+        mrna: bool,
+    },
+    /// Switch homeostasis or controller on or off.
+    Switch {
+        /// Which of the two.
+        regulator: Regulator,
+        /// Cells or single channels.
+        path: String,
+        /// On or off.
+        on: bool,
+    },
     /// Reset the membrane state: V, Ca, gates at steady state.
-    Reset { cells: String, v: Option<f64>, ca: Option<f64> },
+    Reset {
+        /// Cells.
+        cells: String,
+        /// Voltage (mV); `None`: the cell's start voltage.
+        v: Option<f64>,
+        /// Calcium (µM); `None`: its equilibrium for the voltage.
+        ca: Option<f64>,
+    },
+}
+
+impl Action {
+    /// The path or glob the action is applied to.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Set { path, .. }
+            | Self::Scale { path, .. }
+            | Self::Ramp { path, .. }
+            | Self::Block { path, .. }
+            | Self::Cut { path }
+            | Self::Restore { path }
+            | Self::Switch { path, .. } => path,
+            Self::Current { cells, .. }
+            | Self::Modulate { cells, .. }
+            | Self::Overwrite { cells, .. }
+            | Self::Compensate { cells, .. }
+            | Self::Reset { cells, .. } => cells,
+        }
+    }
 }
 
 /// Which regulator a [`Action::Switch`] means.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
-use crate::address::{CellNames, ChannelNames, EdgeNames, Names, on_width};
+use crate::address::{
+    self, Address, CellNames, CellScalar, ChannelNames, ChannelScalar, EdgeNames, EdgeScalar, Names,
+    WriteError, on_width,
+};
 use crate::calcium::{Calcium, CalciumIntegral, SensedCalcium};
 use crate::channels::{
     Activation, Block, CellTypeId, CellTypes, CompileError, Effective, Gbar, Inactivation, Lane,
@@ -118,6 +121,38 @@ pub struct EdgeSpec {
     pub s: Option<f64>,
 }
 
+/// Present until the start: writes to scalars that the start derives wait here for it.
+#[derive(Resource, Clone, Debug, Default)]
+pub(crate) struct BeforeStart {
+    deferred: Vec<(Address, f64)>,
+}
+
+/// Takes a write that the start would undo; false: it can be carried out at once.
+pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
+    let derived = matches!(
+        address,
+        Address::Cell(_, CellScalar::V | CellScalar::Ca)
+            | Address::Channel(_, _, ChannelScalar::Mrna | ChannelScalar::Pool | ChannelScalar::Integral)
+            | Address::Edge(_, EdgeScalar::S)
+    );
+    if !derived || !world.contains_resource::<BeforeStart>() {
+        return false;
+    }
+    match address {
+        Address::Cell(cell, scalar) => {
+            let neuron = world.resource::<Neurons>().entity(cell);
+            if let Some(mut start) = world.get_mut::<StartState>(neuron) {
+                match scalar {
+                    CellScalar::V => start.0.v = Some(value),
+                    _ => start.0.ca = Some(value),
+                }
+            }
+        }
+        _ => world.resource_mut::<BeforeStart>().deferred.push((address, value)),
+    }
+    true
+}
+
 /// Start value of s asked for.
 #[derive(Component, Clone, Copy, Debug)]
 struct StartActivation(Option<f64>);
@@ -197,6 +232,24 @@ impl Simulation {
         spawn_edge(&mut self.world, spec)
     }
 
+    /// Names the groups of the network: (name, members by index).
+    pub fn groups(&mut self, groups: Vec<(String, Vec<usize>)>) {
+        self.world.resource_mut::<Names>().groups = groups;
+    }
+
+    /// Names of everything in the network.
+    pub fn names(&self) -> &Names {
+        self.world.resource::<Names>()
+    }
+
+    /// Overrides a scalar before the start, so that whatever is derived from start values follows.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn preset(&mut self, address: Address, value: f64) -> Result<(), WriteError> {
+        address::write(&mut self.world, address, value)
+    }
+
     /// Brings the network into its start state; the first run does it if nobody has.
     ///
     /// # Errors
@@ -264,6 +317,7 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.init_resource::<Observers>();
     world.init_resource::<Protocol>();
     world.init_resource::<BelowZero>();
+    world.init_resource::<BeforeStart>();
 }
 
 /// Adds a neuron to a world that holds the engine's resources.
@@ -413,11 +467,16 @@ pub fn start(world: &mut World) -> Result<(), RunError> {
     for k in 0..neurons.len() {
         let neuron = neurons.entity(k);
         let start = world.get::<StartState>(neuron).map(|s| s.0.clone()).unwrap_or_default();
-        reset(world, neuron, start.v, start.ca);
+        settle(world, neuron, start.v, start.ca);
         set_gates(world, neuron, &start);
         start_regulation(world, neuron, neurons.name(k))?;
     }
     start_synapses(world);
+    let deferred = world.remove_resource::<BeforeStart>().unwrap_or_default().deferred;
+    for (address, value) in deferred {
+        // The names were resolved against this network, so the scalars exist.
+        let _ = address::write(world, address, value);
+    }
     crate::observe::sample(world);
     failure(world).map_or(Ok(()), Err)
 }
@@ -463,8 +522,20 @@ fn influx_conductances(world: &World, neuron: Entity) -> Vec<f64> {
     gbar.iter().zip(&block).map(|(g, b)| negative.felt(*g).1 * b).collect()
 }
 
-/// Resets the membrane state of a neuron: V (mV), Ca (µM), every gate at its steady state.
+/// Resets the membrane state of a neuron: V (mV), Ca (µM), every gate at its steady state. Before
+/// the start it is the start state that changes.
 pub fn reset(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
+    let before_start = world.contains_resource::<BeforeStart>();
+    if let Some(mut start) = world.get_mut::<StartState>(neuron)
+        && before_start
+    {
+        start.0 = Start { v: v.or(start.0.v), ca, gates: Vec::new() };
+        return;
+    }
+    settle(world, neuron, v, ca);
+}
+
+fn settle(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
     let start = world.get::<StartState>(neuron).and_then(|s| s.0.v);
     let v = v.or(start).unwrap_or(DEFAULT_V);
     let cell = cell_type(world, neuron);

@@ -57,10 +57,8 @@ pub enum Action {
     },
     /// Adds a current to cells for a time.
     Current {
-        /// Cells.
-        cells: Vec<usize>,
-        /// Amplitude (µA/cm²).
-        amplitude: f64,
+        /// (cell, amplitude in µA/cm²).
+        cells: Vec<(usize, f64)>,
         /// Duration (ms).
         for_ms: f64,
     },
@@ -273,18 +271,15 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
                 connect(world, protocol, t_ms, *edge, *connected);
             }
         }
-        Action::Current { cells, amplitude, for_ms } => {
-            let targets: Vec<Address> = cells.iter().map(|c| Address::Cell(*c, CellScalar::I)).collect();
-            for target in &targets {
-                let to = address::read(world, *target).unwrap_or(f64::NAN) + amplitude;
-                set(world, protocol, t_ms, "current", *target, to);
+        Action::Current { cells, for_ms } => {
+            for (cell, amplitude) in cells {
+                let target = Address::Cell(*cell, CellScalar::I);
+                let to = address::read(world, target).unwrap_or(f64::NAN) + amplitude;
+                set(world, protocol, t_ms, "current", target, to);
             }
             if for_ms.is_finite() {
-                let action = Action::Current {
-                    cells: cells.clone(),
-                    amplitude: -amplitude,
-                    for_ms: f64::INFINITY,
-                };
+                let cells = cells.iter().map(|(cell, amplitude)| (*cell, -amplitude)).collect();
+                let action = Action::Current { cells, for_ms: f64::INFINITY };
                 protocol.insert(Entry { at_ms: t_ms + for_ms, action });
             }
         }

@@ -3,6 +3,7 @@
 use bevy_ecs::prelude::*;
 
 use super::{Address, CellScalar, ChannelScalar, EdgeScalar};
+use crate::assembly::ThresholdVoltage;
 use crate::calcium::Calcium;
 use crate::channels::{Block, CellTypeId, CellTypes, Gbar, Parameters, RateFactor};
 use crate::coupling::{Edge, EdgeParameters, Kinds, Strength, SynapticActivation};
@@ -104,11 +105,15 @@ fn parameters_before(world: &World, neuron: Entity, lane: usize) -> Option<usize
     Some(cell.definition.channels[..lane].iter().map(|(_, c)| c.parameters.len()).sum())
 }
 
-/// Writes exactly one scalar; what is derived from it follows at the next stretch.
+/// Writes exactly one scalar; what is derived from it follows at the next stretch. Before the
+/// start, scalars that the start derives are kept for it.
 ///
 /// # Errors
 /// The scalar does not exist, or a kinetic parameter gives kinetics that no table can hold.
 pub fn write(world: &mut World, address: Address, value: f64) -> Result<(), WriteError> {
+    if crate::assembly::defer(world, address, value) {
+        return Ok(());
+    }
     match address {
         Address::Cell(cell, scalar) => {
             let neuron = world.resource::<Neurons>().entity(cell);
@@ -169,6 +174,7 @@ fn write_cell(world: &mut World, neuron: Entity, scalar: CellScalar, x: f64) -> 
                 _ => {
                     controller.v_th = x;
                     controller.plan = None;
+                    world.entity_mut(neuron).insert(ThresholdVoltage(x));
                 }
             }
         }

@@ -114,9 +114,10 @@ impl Coupling {
     }
 
     /// Conductance and drive that each cell feels from its edges, from the activations and
-    /// voltages as they are. Junctions inside an implicit group are left to its solve.
+    /// voltages as they are. Junctions of implicit groups are left out unless `all` is asked for:
+    /// the fixed-step scheme solves them apart.
     #[inline(always)]
-    pub fn gather(&self, kinds: &Kinds, voltage: &[f64], out: &mut [Input]) {
+    pub fn gather(&self, kinds: &Kinds, voltage: &[f64], all: bool, out: &mut [Input]) {
         for (post, input) in out.iter_mut().enumerate() {
             let mut g = 0.0;
             let mut current = 0.0;
@@ -126,7 +127,7 @@ impl Coupling {
                 g = edge.g.mul_add(s, g);
                 current = edge.ge.mul_add(s, current);
             }
-            if !self.in_implicit[post] {
+            if all || !self.in_implicit[post] {
                 let row = self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
                 for edge in &self.electrical[row] {
                     let conductance = edge.conductance(kinds, voltage);

@@ -174,7 +174,7 @@ pub fn run_coupled(mut net: Coupled) {
     let implicit = !net.coupling.implicit.is_empty();
     for k in 0..net.steps.count {
         let step = net.steps.get(k);
-        net.coupling.gather(net.kinds, &net.signals.voltage, &mut net.signals.input);
+        net.coupling.gather(net.kinds, &net.signals.voltage, false, &mut net.signals.input);
         if implicit {
             net.implicit_step(&step);
         } else {

@@ -59,3 +59,8 @@ pub fn exponential_asked(integrator: Res<Integrator>) -> bool {
 pub fn reference_asked(integrator: Res<Integrator>) -> bool {
     *integrator == Integrator::Reference
 }
+
+/// Name of the code path that steps neurons on this processor.
+pub fn kernel_name() -> &'static str {
+    if dispatch::has_fma() { "avx2" } else { "portable" }
+}

@@ -14,6 +14,8 @@ mod expression;
 mod number;
 mod parse;
 mod program;
+#[cfg(test)]
+mod tests;
 
 pub use expression::{Expression, Variable};
 pub use number::{Comparison, Dual, Lanes, Number};

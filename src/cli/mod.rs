@@ -1,0 +1,86 @@
+//! The command line: arguments to one verb, a file each.
+//!
+//! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
+
+mod list;
+mod run;
+mod setting;
+mod table;
+
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::run::Failure;
+use crate::scene::{Diagnostic, Diagnostics};
+
+/// Simulator for central pattern generator networks with calcium homeostasis and neuromodulation.
+#[derive(Parser)]
+#[command(name = "homarus", version, about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Run(run::Arguments),
+    List(list::Arguments),
+}
+
+/// Runs the program on the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, not errors. Nothing is left to do if they cannot be
+            // written.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let outcome = match &arguments.verb {
+        Verb::Run(arguments) => run::run(arguments),
+        Verb::List(arguments) => list::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Input(errors)) => {
+            eprint!("{}", errors.render(color(), width()));
+            ExitCode::from(2)
+        }
+        Err(Failure::Run(error)) => {
+            eprintln!("homarus: {error}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) => {
+            eprintln!("homarus: the output cannot be written: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Whether messages may be coloured.
+fn color() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Width of messages in columns.
+fn width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(80).clamp(40, 120)
+}
+
+/// Writes data to stdout.
+fn output(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// An error of the command line itself.
+fn wrong(message: String, help: Option<String>) -> Failure {
+    Diagnostics::from(Diagnostic::new(message).maybe_help(help)).into()
+}

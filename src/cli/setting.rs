@@ -1,0 +1,91 @@
+//! What the command line overrides: settings before the network is built, scalars after.
+
+use crate::run::Failure;
+use crate::scene::model::{Integrator, Scene};
+use crate::scene::spawn::Override;
+
+use super::wrong;
+
+/// Splits `PATH=VALUE`, applies settings to the scene and returns the scalars; what is dropped is
+/// told in `notes`.
+pub(super) fn apply(
+    scene: &mut Scene,
+    sets: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Override>, Failure> {
+    let mut overrides: Vec<Override> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for set in sets {
+        let (path, value) = set.split_once('=').ok_or_else(|| {
+            wrong(format!("`--set {set}` has no `=`"), Some("write --set PATH=VALUE".to_string()))
+        })?;
+        let (path, value) = (path.trim(), value.trim());
+        if seen.contains(&path) {
+            return Err(wrong(format!("`--set {path}` is given twice"), None));
+        }
+        seen.push(path);
+        let number = number(path, value)?;
+        match path {
+            "duration_ms" => notes.extend(shorten(scene, positive(path, number)?)),
+            "step_ms" => scene.step_ms = positive(path, number)?,
+            "control_ms" => scene.control_ms = positive(path, number)?,
+            "seed" => scene.seed = seed(value)?,
+            _ => overrides.push((path.to_string(), number)),
+        }
+    }
+    Ok(overrides)
+}
+
+fn number(path: &str, value: &str) -> Result<f64, Failure> {
+    let plain = value.replace('_', "");
+    plain.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
+        wrong(format!("`{path}`: `{value}` is no finite number"), Some("write for instance 0.8".to_string()))
+    })
+}
+
+/// A positive number of the command line.
+pub(super) fn positive(name: &str, value: f64) -> Result<f64, Failure> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(value);
+    }
+    Err(wrong(format!("`{name}` must be above 0, found {value}"), None))
+}
+
+fn seed(value: &str) -> Result<u64, Failure> {
+    let plain = value.replace('_', "");
+    plain.parse().map_err(|_| wrong(format!("`seed`: `{value}` is no whole number from 0 up"), None))
+}
+
+/// Sets the duration; what then lies beyond it is dropped, and told.
+pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
+    scene.duration_ms = duration_ms;
+    let entries = scene.protocol.len();
+    scene.protocol.retain(|entry| entry.at_ms <= duration_ms);
+    let windows = scene.windows.len();
+    scene.windows.retain(|window| window.to_ms <= duration_ms);
+    let (entries, windows) = (entries - scene.protocol.len(), windows - scene.windows.len());
+    let count = |n: usize, one: &str, many: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {many}")),
+    };
+    let dropped: Vec<String> = [
+        count(windows, "window", "windows"),
+        count(entries, "protocol entry", "protocol entries"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!dropped.is_empty())
+        .then(|| format!("{} beyond {duration_ms} ms dropped", dropped.join(" and ")))
+}
+
+/// An integrator by name.
+pub(super) fn integrator(name: &str) -> Result<Integrator, Failure> {
+    [Integrator::Exponential, Integrator::Reference].into_iter().find(|i| i.name() == name).ok_or_else(
+        || {
+            let help = "there are `exponential` and `reference`".to_string();
+            wrong(format!("there is no integrator `{name}`"), Some(help))
+        },
+    )
+}

@@ -1,0 +1,124 @@
+//! The rhythm table: what a person wants to read first.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::record::summary::Summary;
+use crate::rhythm::{CellReport, RhythmReport, Verdict, WindowReport};
+use crate::scene::model::Scene;
+
+const DASH: &str = "-";
+
+/// The table of a run.
+pub(super) fn render(scene: &Scene, summary: &Summary) -> String {
+    let mut text = format!(
+        "{}: {}\n{} cells, {} edges, {} of model time in {:.1} s ({}, step {} ms)\n",
+        summary.scene,
+        scene.about,
+        summary.neurons,
+        summary.edges,
+        seconds(summary.model_ms),
+        summary.wall_s,
+        summary.integrator,
+        summary.step_ms,
+    );
+    if summary.windows.is_empty() {
+        text.push_str("\nThe scene names no windows, so there is no rhythm to report.\n");
+    }
+    for window in &summary.windows {
+        text.push_str(&format!(
+            "\n{}, {} to {}\n",
+            window.label,
+            seconds(window.from_ms),
+            seconds(window.to_ms)
+        ));
+        for rhythm in &window.rhythms {
+            text.push_str(&line(rhythm, scene));
+        }
+        if !window.cells.is_empty() {
+            text.push_str(&cells(window));
+        }
+    }
+    for population in &summary.populations {
+        text.push_str(&format!(
+            "\n{}: {} {}: {} silent, {} tonic, {} irregular, {} bursting\n",
+            population.window,
+            population.n,
+            population.name,
+            population.silent,
+            population.tonic,
+            population.irregular,
+            population.bursting
+        ));
+    }
+    text
+}
+
+fn seconds(ms: f64) -> String {
+    if ms >= 1000.0 { format!("{} s", ms / 1000.0) } else { format!("{ms} ms") }
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| DASH.to_string(), |x| format!("{x:.digits$}"))
+}
+
+/// One line of a rhythm: verdict, period, phases.
+fn line(rhythm: &RhythmReport, scene: &Scene) -> String {
+    let mut text = format!("  {} rhythm: {}", rhythm.name, rhythm.verdict);
+    let known = scene.rhythms.iter().find(|r| r.name == rhythm.name);
+    if rhythm.verdict == Verdict::Absent {
+        let least = known.map_or(2, |r| r.min_spikes);
+        text.push_str(&format!(" (no burst of {least} or more spikes)\n"));
+        return text;
+    }
+    if let Some(period) = rhythm.period_ms {
+        text.push_str(&format!(
+            ", period {period:.1} ms (CV {}) in {}",
+            number(rhythm.period_cv, 3),
+            rhythm.reference
+        ));
+    }
+    text.push('\n');
+    for cell in &rhythm.cells {
+        if let Some(phase) = cell.phase {
+            text.push_str(&format!(
+                "    {} at phase {phase:.3} of {}, lock {}\n",
+                cell.name,
+                rhythm.reference,
+                number(cell.lock, 3)
+            ));
+        }
+    }
+    text
+}
+
+/// The cells of a window.
+fn cells(window: &WindowReport) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let header =
+        ["cell", "pattern", "Hz", "bursts", "period ms", "CV", "duty", "spikes/burst", "most", "Ca µM"];
+    table.set_header(header);
+    for cell in &window.cells {
+        table.add_row(row(cell));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let lines = table.lines();
+    lines.map(|line| format!(" {}\n", line.trim_end())).collect()
+}
+
+fn row(cell: &CellReport) -> Vec<String> {
+    vec![
+        cell.name.clone(),
+        cell.pattern.to_string(),
+        number(cell.frequency_hz, 1),
+        cell.bursts.to_string(),
+        number(cell.period_ms, 1),
+        number(cell.period_cv, 3),
+        number(cell.duty, 3),
+        number(cell.spikes_per_burst, 1),
+        cell.spikes_per_burst_max.map_or_else(|| DASH.to_string(), |n| n.to_string()),
+        number(cell.ca_mean_um, 1),
+    ]
+}

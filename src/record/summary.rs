@@ -1,0 +1,111 @@
+//! The summary of a run: the one JSON object of `run --json`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::rhythm::{CellReport, Pattern, WindowReport};
+
+/// Summary of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Version of the program.
+    pub homarus: &'static str,
+    /// Name of the scene.
+    pub scene: String,
+    /// Hash of the resolved scene without what is only observed.
+    pub scene_hash: String,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Integration step (ms).
+    pub step_ms: f64,
+    /// Integrator.
+    pub integrator: &'static str,
+    /// Code path that stepped the neurons.
+    pub kernel: &'static str,
+    /// Number of cells.
+    pub neurons: usize,
+    /// Number of edges.
+    pub edges: usize,
+    /// Model time at the end (ms).
+    pub model_ms: f64,
+    /// Wall time of the run (s).
+    pub wall_s: f64,
+    /// Windows in order of time.
+    pub windows: Vec<WindowReport>,
+    /// Populations, where there are more cells than a person reads.
+    pub populations: Vec<Populations>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// A population in a window.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Populations {
+    /// Label of the window.
+    pub window: String,
+    /// Name of the population.
+    pub name: String,
+    /// Number of cells.
+    pub n: usize,
+    /// Silent cells.
+    pub silent: usize,
+    /// Tonically firing cells.
+    pub tonic: usize,
+    /// Irregular cells.
+    pub irregular: usize,
+    /// Bursting cells.
+    pub bursting: usize,
+    /// Means of the measures over the cells in which they are defined.
+    pub mean: BTreeMap<&'static str, f64>,
+    /// Standard deviations (divisor n).
+    pub sd: BTreeMap<&'static str, f64>,
+    /// Medians.
+    pub median: BTreeMap<&'static str, f64>,
+}
+
+/// A measure of a cell and its name.
+type Measure = (&'static str, fn(&CellReport) -> Option<f64>);
+
+const MEASURES: [Measure; 6] = [
+    ("frequency_hz", |c| c.frequency_hz),
+    ("period_ms", |c| c.period_ms),
+    ("duty", |c| c.duty),
+    ("spikes_per_burst", |c| c.spikes_per_burst),
+    ("burstiness_hz2", |c| c.burstiness_hz2),
+    ("ca_mean_um", |c| c.ca_mean_um),
+];
+
+impl Populations {
+    /// Sums up the cells of a window.
+    pub fn of(name: &str, window: &WindowReport) -> Self {
+        let count = |pattern| window.cells.iter().filter(|c| c.pattern == pattern).count();
+        let mut population = Populations {
+            window: window.label.clone(),
+            name: name.to_string(),
+            n: window.cells.len(),
+            silent: count(Pattern::Silent),
+            tonic: count(Pattern::Tonic),
+            irregular: count(Pattern::Irregular),
+            bursting: count(Pattern::Bursting),
+            mean: BTreeMap::new(),
+            sd: BTreeMap::new(),
+            median: BTreeMap::new(),
+        };
+        for (name, measure) in MEASURES {
+            let mut values: Vec<f64> = window.cells.iter().filter_map(measure).collect();
+            if values.is_empty() {
+                continue;
+            }
+            values.sort_by(f64::total_cmp);
+            let n = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            let sd = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+            let median = 0.5 * (values[(values.len() - 1) / 2] + values[values.len() / 2]);
+            population.mean.insert(name, mean);
+            population.sd.insert(name, sd);
+            population.median.insert(name, median);
+        }
+        population
+    }
+}

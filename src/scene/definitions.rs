@@ -1,0 +1,711 @@
+//! Files that define a channel, a synapse kind or a cell type.
+
+use homarus_systems::{
+    definition::{
+        CalciumPool, CellDefinition, ChannelDefinition, DicDefinition, GateDefinition,
+        GateKinetics, Influx, Reversal, Start, SynapseDefinition, SynapseKind, ThresholdRule,
+        Timescale,
+    },
+    kinetics::{Expression, Variable},
+};
+
+use super::{
+    decode::{
+        ANY, CONDUCTANCE, Fields, Rule, above_zero, boolean, expected, expression, fraction,
+        index_of, integer, key, map, not_negative, number, text,
+    },
+    diagnostic::{Diagnostic, Diagnostics},
+    library::Library,
+    names::{self, Role},
+    syntax::{Key, Node, Value},
+    units,
+};
+
+/// The `format` every file states; a later one may read otherwise.
+const FORMAT: u64 = 1;
+
+/// More channels do not fit the widest table of lanes.
+const MAX_CHANNELS: usize = 32;
+
+const AREA: Rule = above_zero("a membrane has an area");
+const CONCENTRATION: Rule = not_negative("a concentration is not negative");
+
+/// Parameters of a channel or synapse kind with their defaults.
+type Parameters = Vec<(String, f64)>;
+
+/// What every file says of itself.
+pub(super) struct Header {
+    pub about: String,
+    pub source: String,
+}
+
+/// Reads `format`, `about` and `source`.
+pub(super) fn header(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Header {
+    if let Some(node) = fields.required("format", errors)
+        && let Some(format) = integer(node, 0..=u64::MAX, errors)
+        && format != FORMAT
+    {
+        errors.push(
+            Diagnostic::at(&node.place, format!("format {format} is not known"))
+                .label("expected 1")
+                .help("this version of Homarus reads `format: 1`"),
+        );
+    }
+    let mut line = |name| {
+        let node = fields.optional(name)?;
+        text(node, errors).map(str::to_owned)
+    };
+    Header {
+        about: line("about").unwrap_or_default(),
+        source: line("source").unwrap_or_default(),
+    }
+}
+
+/// Reads `name`.
+fn name(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Option<String> {
+    let name = key(fields.required("name", errors)?, errors)?;
+    names::check(&name, Role::Definition, errors).then_some(name.text)
+}
+
+/// The fields of a file whose struct name was already looked at.
+pub(super) fn file_fields<'n>(root: &'n Node, what: &str) -> Fields<'n> {
+    match &root.value {
+        Value::Struct(_, entries) => Fields::new(what, root.head(), entries),
+        _ => Fields::new(what, root.head(), &[]),
+    }
+}
+
+/// Reads a `Channel(…)` file.
+pub(super) fn channel(root: &Node, errors: &mut Diagnostics) -> Option<ChannelDefinition> {
+    let mut fields = file_fields(root, "a channel");
+    header(&mut fields, errors);
+    name(&mut fields, errors);
+    let parameters = parameters(&mut fields, Role::ChannelParameter, errors);
+    let reversal = fields
+        .required("reversal", errors)
+        .and_then(|node| reversal(node, errors));
+    let carries_calcium = fields
+        .optional("carries_calcium")
+        .map_or(Some(false), |node| boolean(node, errors));
+    let gates = fields.optional("gates").map_or(Some(Vec::new()), |node| {
+        gates(node, parameters.as_deref().unwrap_or_default(), errors)
+    });
+    fields.finish(errors);
+    Some(ChannelDefinition {
+        gates: gates?,
+        reversal: reversal?,
+        carries_calcium: carries_calcium?,
+        parameters: parameters?,
+    })
+}
+
+fn parameters(fields: &mut Fields<'_>, role: Role, errors: &mut Diagnostics) -> Option<Parameters> {
+    let Some(node) = fields.optional("parameters") else {
+        return Some(Vec::new());
+    };
+    let read: Vec<Option<(String, f64)>> = map(node, errors)?
+        .iter()
+        .map(|(key, node)| {
+            let fine = names::check(key, role, errors);
+            let value = number(node, ANY, errors)?;
+            fine.then(|| (key.text.clone(), value))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn reversal(node: &Node, errors: &mut Diagnostics) -> Option<Reversal> {
+    let Value::Struct(Some(name), entries) = &node.value else {
+        return match &node.value {
+            Value::Tuple(Some(tag), _) if tag.text != "Nernst" => {
+                units::voltage(node, errors).map(Reversal::Fixed)
+            }
+            Value::Number(_) | Value::Word(_) => units::voltage(node, errors).map(Reversal::Fixed),
+            _ => {
+                errors.push(expected(
+                    "a voltage (mV) or `Nernst(slope_mV: …, outside_uM: …)`",
+                    node,
+                ));
+                None
+            }
+        };
+    };
+    if name.text != "Nernst" {
+        let message = format!("a reversal potential cannot be `{}`", name.text);
+        errors.push(
+            Diagnostic::at(&name.place, message)
+                .label("unknown")
+                .help("write a voltage (mV) or `Nernst(slope_mV: …, outside_uM: …)`"),
+        );
+        return None;
+    }
+    let mut fields = Fields::new("a Nernst potential", node.head(), entries);
+    let slope = fields.required("slope_mV", errors).and_then(|node| {
+        let rule = above_zero("the slope is RT/zF, 12.2 mV for calcium at 11 °C");
+        number(node, rule, errors)
+    });
+    let outside = fields.required("outside_uM", errors).and_then(|node| {
+        let rule = above_zero("the logarithm of the concentration is taken");
+        number(node, rule, errors)
+    });
+    fields.finish(errors);
+    Some(Reversal::Nernst {
+        slope: slope?,
+        outside: outside?,
+    })
+}
+
+fn gates(
+    node: &Node,
+    parameters: &[(String, f64)],
+    errors: &mut Diagnostics,
+) -> Option<Vec<GateDefinition>> {
+    let entries = map(node, errors)?;
+    if let Some((third, _)) = entries.get(2) {
+        errors.push(
+            Diagnostic::at(&third.place, "a channel has at most two gates")
+                .label("one too many")
+                .help("activation and inactivation; split the channel if it has more"),
+        );
+        return None;
+    }
+    let read: Vec<Option<GateDefinition>> = entries
+        .iter()
+        .map(|(key, node)| gate(key, node, parameters, errors))
+        .collect();
+    read.into_iter().collect()
+}
+
+fn gate(
+    key: &Key,
+    node: &Node,
+    parameters: &[(String, f64)],
+    errors: &mut Diagnostics,
+) -> Option<GateDefinition> {
+    let named = names::check(key, Role::Gate, errors);
+    let mut fields = Fields::of(node, "a gate", errors)?;
+    let power = fields
+        .required("power", errors)
+        .and_then(|node| integer(node, 1..=7, errors))
+        .and_then(|power| u8::try_from(power).ok());
+    let variables = [Variable::V, Variable::Ca];
+    let kinetics = gate_kinetics(&mut fields, &variables, parameters, errors);
+    let bridge = match fields.optional("bridge") {
+        Some(node) => bridge(node, errors).map(Some),
+        None => Some(None),
+    };
+    fields.finish(errors);
+    named.then_some(())?;
+    Some(GateDefinition {
+        name: key.text.clone(),
+        power: power?,
+        kinetics: kinetics?,
+        bridge: bridge?,
+    })
+}
+
+/// Reads `inf` and `tau`, or `alpha` and `beta`.
+fn gate_kinetics(
+    fields: &mut Fields<'_>,
+    variables: &[Variable],
+    parameters: &[(String, f64)],
+    errors: &mut Diagnostics,
+) -> Option<GateKinetics> {
+    let given = ["inf", "tau", "alpha", "beta"].map(|name| fields.entry(name));
+    let [inf, tau, alpha, beta] = given;
+    let mut read = |node: &Node| expression(node, variables, parameters, errors);
+    match (inf, tau, alpha, beta) {
+        (Some((_, inf)), Some((_, tau)), None, None) => {
+            let (inf, tau) = (read(inf), read(tau));
+            Some(GateKinetics::Relaxation {
+                inf: inf?,
+                tau: tau?,
+            })
+        }
+        (None, None, Some((_, alpha)), Some((_, beta))) => {
+            let (alpha, beta) = (read(alpha), read(beta));
+            Some(GateKinetics::Rates {
+                alpha: alpha?,
+                beta: beta?,
+            })
+        }
+        _ => {
+            for (_, node) in given.into_iter().flatten() {
+                read(node);
+            }
+            let found: Vec<&str> = given
+                .iter()
+                .flatten()
+                .map(|(key, _)| key.text.as_str())
+                .collect();
+            let found = match found.as_slice() {
+                [] => "found neither".to_owned(),
+                found => format!("found {}", names::list(found)),
+            };
+            errors.push(
+                Diagnostic::at(
+                    fields.head(),
+                    "a gate needs `inf` and `tau`, or `alpha` and `beta`",
+                )
+                .label(found),
+            );
+            None
+        }
+    }
+}
+
+fn bridge(node: &Node, errors: &mut Diagnostics) -> Option<(f64, f64)> {
+    let Value::Tuple(None, items) = &node.value else {
+        errors.push(expected("two voltages `(from, to)`", node));
+        return None;
+    };
+    let [from, to] = items.as_slice() else {
+        errors.push(expected("two voltages `(from, to)`", node));
+        return None;
+    };
+    let (from, to) = (units::voltage(from, errors), units::voltage(to, errors));
+    let (from, to) = (from?, to?);
+    if from < to {
+        return Some((from, to));
+    }
+    errors.push(
+        Diagnostic::at(
+            &node.place,
+            "a bridge goes from the lower voltage to the higher",
+        )
+        .label(format!("found {from} to {to}")),
+    );
+    None
+}
+
+/// Reads a `Synapse(…)` file.
+pub(super) fn synapse(root: &Node, errors: &mut Diagnostics) -> Option<SynapseKind> {
+    let mut fields = file_fields(root, "a synapse kind");
+    header(&mut fields, errors);
+    let name = name(&mut fields, errors);
+    let parameters = parameters(&mut fields, Role::SynapseParameter, errors);
+    let known = parameters.as_deref().unwrap_or_default();
+    let definition = match (fields.entry("chemical"), fields.entry("electrical")) {
+        (Some((_, node)), None) => chemical(node, known, errors),
+        (None, Some((_, node))) => electrical(node, known, errors),
+        (Some((one, _)), Some((two, _))) => {
+            errors.push(
+                Diagnostic::at(
+                    &two.place,
+                    "a synapse kind is chemical or electrical, not both",
+                )
+                .label("second")
+                .and(&one.place, "first"),
+            );
+            None
+        }
+        (None, None) => {
+            errors.push(
+                Diagnostic::at(
+                    fields.head(),
+                    "a synapse kind needs `chemical` or `electrical`",
+                )
+                .label("found neither"),
+            );
+            None
+        }
+    };
+    fields.finish(errors);
+    Some(SynapseKind {
+        name: name?,
+        parameters: parameters?,
+        definition: definition?,
+    })
+}
+
+fn chemical(
+    node: &Node,
+    parameters: &[(String, f64)],
+    errors: &mut Diagnostics,
+) -> Option<SynapseDefinition> {
+    let mut fields = Fields::of(node, "a chemical synapse", errors)?;
+    let gate = gate_kinetics(&mut fields, &[Variable::VPre], parameters, errors);
+    let reversal = fields
+        .required("reversal", errors)
+        .and_then(|node| expression(node, &[], parameters, errors));
+    let start = optional_expression(&mut fields, "start", &[], parameters, errors);
+    fields.finish(errors);
+    Some(SynapseDefinition::Chemical {
+        gate: gate?,
+        reversal: reversal?,
+        start: start?,
+    })
+}
+
+fn electrical(
+    node: &Node,
+    parameters: &[(String, f64)],
+    errors: &mut Diagnostics,
+) -> Option<SynapseDefinition> {
+    let mut fields = Fields::of(node, "an electrical synapse", errors)?;
+    let variables = [Variable::VPre, Variable::VPost];
+    let factor = optional_expression(&mut fields, "factor", &variables, parameters, errors);
+    let one_way = fields
+        .optional("one_way")
+        .map_or(Some(false), |node| boolean(node, errors));
+    fields.finish(errors);
+    Some(SynapseDefinition::Electrical {
+        factor: factor?.unwrap_or_else(|| Expression::constant(1.0)),
+        one_way: one_way?,
+    })
+}
+
+/// An expression that may be missing: the outer `None` is an error.
+fn optional_expression(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    variables: &[Variable],
+    parameters: &[(String, f64)],
+    errors: &mut Diagnostics,
+) -> Option<Option<Expression>> {
+    match fields.optional(name) {
+        Some(node) => expression(node, variables, parameters, errors).map(Some),
+        None => Some(None),
+    }
+}
+
+/// Reads a `Cell(…)` file.
+pub(super) fn cell(
+    root: &Node,
+    library: &mut Library,
+    errors: &mut Diagnostics,
+) -> Option<CellDefinition> {
+    let mut fields = file_fields(root, "a cell type");
+    header(&mut fields, errors);
+    fields.optional("include");
+    let name = name(&mut fields, errors);
+    let channels = fields
+        .required("channels", errors)
+        .and_then(|node| channels(node, library, errors));
+    let capacitance = fields.required("capacitance", errors).and_then(|node| {
+        let rule = above_zero("the voltage of a membrane without capacitance is not defined");
+        number(node, rule, errors)
+    });
+    let area = optional_area(&mut fields, errors);
+    let calcium = match fields.optional("calcium") {
+        Some(node) => calcium(node, area.flatten(), errors).map(Some),
+        None => Some(None),
+    };
+    // What follows names channels; without them it could only be called unknown.
+    let known = channels.as_deref();
+    let start = match (fields.optional("start"), known) {
+        (Some(node), Some(channels)) => start(node, channels, errors),
+        (None, _) => Some(Start::default()),
+        _ => None,
+    };
+    let dic = match (fields.optional("dic"), known) {
+        (Some(node), Some(channels)) => dic(node, channels, errors).map(Some),
+        (None, _) => Some(None),
+        _ => None,
+    };
+    let reference = match (fields.optional("homeostat_reference"), known) {
+        (Some(node), Some(channels)) => channel_name(node, channels, errors).map(Some),
+        (None, _) => Some(None),
+        _ => None,
+    };
+    fields.finish(errors);
+    Some(CellDefinition {
+        name: name?,
+        channels: channels?,
+        capacitance: capacitance?,
+        area: area?,
+        calcium: calcium?,
+        start: start?,
+        dic: dic?,
+        homeostat_reference: reference?,
+    })
+}
+
+/// Reads `area_cm2`, which may be missing: the outer `None` is an error.
+pub(super) fn optional_area(
+    fields: &mut Fields<'_>,
+    errors: &mut Diagnostics,
+) -> Option<Option<f64>> {
+    match fields.optional("area_cm2") {
+        Some(node) => number(node, AREA, errors).map(Some),
+        None => Some(None),
+    }
+}
+
+fn channels(
+    node: &Node,
+    library: &mut Library,
+    errors: &mut Diagnostics,
+) -> Option<Vec<(String, ChannelDefinition)>> {
+    let entries = map(node, errors)?;
+    if let Some((extra, _)) = entries.get(MAX_CHANNELS) {
+        errors.push(
+            Diagnostic::at(
+                &extra.place,
+                format!("a cell has at most {MAX_CHANNELS} channels"),
+            )
+            .label("one too many"),
+        );
+        return None;
+    }
+    if entries.is_empty() {
+        errors.push(
+            Diagnostic::at(&node.place, "a cell needs at least one channel")
+                .label("no channel")
+                .help("a passive membrane is a cell with a leak: `{ \"leak\": \"leak\" }`"),
+        );
+        return None;
+    }
+    let read: Vec<Option<(String, ChannelDefinition)>> = entries
+        .iter()
+        .map(|(name, node)| {
+            let fine = names::check(name, Role::Channel, errors);
+            let definition = library.channel(&key(node, errors)?, errors)?;
+            fine.then(|| (name.text.clone(), definition))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn calcium(node: &Node, area: Option<f64>, errors: &mut Diagnostics) -> Option<CalciumPool> {
+    let mut fields = Fields::of(node, "a calcium pool", errors)?;
+    let tau = fields
+        .required("tau_ms", errors)
+        .and_then(|node| units::time(node, above_zero("calcium relaxes with this time"), errors));
+    let rest = fields
+        .required("rest_uM", errors)
+        .and_then(|node| units::concentration(node, CONCENTRATION, errors));
+    let influx_rule = not_negative("inward calcium current raises calcium");
+    let influx = match (fields.entry("per_density"), fields.entry("per_nA")) {
+        (Some((_, node)), None) => number(node, influx_rule, errors).map(Influx::PerDensity),
+        (None, Some((key, node))) => {
+            if area.is_none() {
+                errors.push(
+                    Diagnostic::at(&key.place, "influx per nA needs the area of the cell type")
+                        .label("absolute current")
+                        .help("give the cell type `area_cm2`, or use `per_density`"),
+                );
+            }
+            number(node, influx_rule, errors).map(Influx::PerCurrent)
+        }
+        (Some(_), Some((second, _))) => {
+            errors.push(
+                Diagnostic::at(
+                    &second.place,
+                    "influx is given per density or per nA, not both",
+                )
+                .label("second"),
+            );
+            None
+        }
+        (None, None) => {
+            errors.push(
+                Diagnostic::at(
+                    fields.head(),
+                    "a calcium pool needs `per_density` or `per_nA`",
+                )
+                .label("found neither"),
+            );
+            None
+        }
+    };
+    fields.finish(errors);
+    Some(CalciumPool {
+        tau: tau?,
+        rest: rest?,
+        influx: influx?,
+    })
+}
+
+/// Reads a start state; gates are named `CHANNEL.GATE`.
+pub(super) fn start(
+    node: &Node,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<Start> {
+    let mut fields = Fields::of(node, "a start state", errors)?;
+    let v = match fields.optional("V") {
+        Some(node) => units::voltage(node, errors).map(Some),
+        None => Some(None),
+    };
+    let ca = match fields.optional("Ca") {
+        Some(node) => units::concentration(node, CONCENTRATION, errors).map(Some),
+        None => Some(None),
+    };
+    let mut gates = Some(Vec::new());
+    let given = fields
+        .optional("gates")
+        .map_or(Some([].as_slice()), |node| map(node, errors));
+    for (key, node) in given? {
+        let gate = gate_path(key, channels, errors);
+        let value = number(node, fraction("a gate is a fraction"), errors);
+        match (gate, value, &mut gates) {
+            (Some((channel, gate)), Some(value), Some(gates)) => {
+                gates.push((channel, gate, value));
+            }
+            _ => gates = None,
+        }
+    }
+    fields.finish(errors);
+    Some(Start {
+        v: v?,
+        ca: ca?,
+        gates: gates?,
+    })
+}
+
+/// Takes `CHANNEL.WORD` apart and looks the channel up.
+pub(super) fn channel_path<'c>(
+    key: &Key,
+    what: &str,
+    channels: &'c [(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<(&'c str, &'c ChannelDefinition, Key)> {
+    let Some((channel, word)) = key.text.split_once('.') else {
+        errors.push(
+            Diagnostic::at(&key.place, format!("expected `CHANNEL.{what}`"))
+                .label(format!("found `{}`", key.text))
+                .help(format!(
+                    "the channel and its {} with a dot between them",
+                    what.to_lowercase()
+                )),
+        );
+        return None;
+    };
+    let channel = Key {
+        text: channel.to_owned(),
+        place: key.place.clone(),
+    };
+    let known = channels.iter().map(|(name, _)| name.as_str());
+    let (name, definition) = &channels[index_of(&channel, known, "channel", "the cell", errors)?];
+    let word = Key {
+        text: word.to_owned(),
+        place: key.place.clone(),
+    };
+    Some((name, definition, word))
+}
+
+fn gate_path(
+    key: &Key,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<(String, String)> {
+    let (channel, definition, gate) = channel_path(key, "GATE", channels, errors)?;
+    let known = definition.gates.iter().map(|gate| gate.name.as_str());
+    let of = format!("channel `{channel}`");
+    index_of(&gate, known, "gate", &of, errors)?;
+    Some((channel.to_owned(), gate.text))
+}
+
+fn channel_name(
+    node: &Node,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<String> {
+    let name = key(node, errors)?;
+    let known = channels.iter().map(|(name, _)| name.as_str());
+    index_of(&name, known, "channel", "the cell", errors)?;
+    Some(name.text)
+}
+
+fn dic(
+    node: &Node,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<DicDefinition> {
+    let mut fields = Fields::of(node, "the analysis of dynamic input conductances", errors)?;
+    let timescales = ["fast", "slow", "ultraslow"].map(|name| {
+        let node = fields.required(name, errors)?;
+        timescale(node, channels, errors)
+    });
+    let threshold = fields
+        .required("threshold", errors)
+        .and_then(|node| threshold(node, errors));
+    let normalise_by = fields
+        .required("normalise_by", errors)
+        .and_then(|node| channel_name(node, channels, errors));
+    let calcium_at = fields
+        .optional("calcium_at")
+        .map_or(Some(Vec::new()), |node| calcium_at(node, channels, errors));
+    fields.finish(errors);
+    let [fast, slow, ultraslow] = timescales;
+    Some(DicDefinition {
+        timescales: [fast?, slow?, ultraslow?],
+        threshold: threshold?,
+        normalise_by: normalise_by?,
+        calcium_at: calcium_at?,
+    })
+}
+
+fn timescale(
+    node: &Node,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<Timescale> {
+    if let Value::Text(_) = node.value {
+        let (channel, gate) = gate_path(&key(node, errors)?, channels, errors)?;
+        return Some(Timescale::Gate { channel, gate });
+    }
+    let rule = above_zero("its logarithm is taken");
+    units::time(node, rule, errors).map(Timescale::Constant)
+}
+
+fn threshold(node: &Node, errors: &mut Diagnostics) -> Option<ThresholdRule> {
+    match &node.value {
+        Value::Tuple(Some(name), items) if name.text == "Fixed" && items.len() == 1 => {
+            units::voltage(&items[0], errors).map(ThresholdRule::Fixed)
+        }
+        Value::Struct(Some(name), entries) if name.text == "Scan" => {
+            let mut fields = Fields::new("a scan", node.head(), entries);
+            let [from, to, fallback] = ["from", "to", "fallback"].map(|name| {
+                let node = fields.required(name, errors)?;
+                units::voltage(node, errors)
+            });
+            let step = fields
+                .required("step", errors)
+                .and_then(|node| number(node, above_zero("the scan would never end"), errors));
+            fields.finish(errors);
+            let (from, to) = (from?, to?);
+            if from >= to {
+                errors.push(
+                    Diagnostic::at(
+                        &node.place,
+                        "a scan goes from the lower voltage to the higher",
+                    )
+                    .label(format!("found {from} to {to}")),
+                );
+                return None;
+            }
+            Some(ThresholdRule::Scan {
+                from,
+                to,
+                step: step?,
+                fallback: fallback?,
+            })
+        }
+        _ => {
+            errors.push(expected(
+                "`Scan(from: …, to: …, step: …, fallback: …)` or `Fixed(…)`",
+                node,
+            ));
+            None
+        }
+    }
+}
+
+fn calcium_at(
+    node: &Node,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<Vec<(String, f64)>> {
+    let read: Vec<Option<(String, f64)>> = map(node, errors)?
+        .iter()
+        .map(|(key, node)| {
+            let known = channels.iter().map(|(name, _)| name.as_str());
+            let found = index_of(key, known, "channel", "the cell", errors);
+            let value = number(node, CONDUCTANCE, errors)?;
+            found.map(|_| (key.text.clone(), value))
+        })
+        .collect();
+    read.into_iter().collect()
+}

@@ -1,0 +1,292 @@
+//! What is wrong with a scene, where, and what to do about it; rendering of all of it for people.
+
+use std::fmt;
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    SourceCode, SourceSpan, SpanContents,
+};
+
+use super::source::Place;
+
+/// One error.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    message: String,
+    place: Option<Place>,
+    label: Option<String>,
+    others: Vec<(Place, String)>,
+    help: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn at(place: &Place, message: impl Into<String>) -> Self {
+        Self {
+            place: Some(place.clone()),
+            ..Self::new(message)
+        }
+    }
+
+    /// An error without a place, such as a file that cannot be opened.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            place: None,
+            label: None,
+            others: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// Words beside the underlined text, most often what was found.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// A second place that has to do with it.
+    #[must_use]
+    pub fn and(mut self, place: &Place, label: impl Into<String>) -> Self {
+        self.others.push((place.clone(), label.into()));
+        self
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// What to do about it, if anything can be said.
+    #[must_use]
+    pub fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help.extend(help);
+        self
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it: all hints, one a line.
+    pub fn help_text(&self) -> Option<String> {
+        let elsewhere = self.others.iter().filter(|(other, _)| {
+            self.place
+                .as_ref()
+                .is_none_or(|place| !same_source(place, other))
+        });
+        let lines: Vec<String> = elsewhere
+            .map(|(place, label)| format!("{label}: {place}"))
+            .chain(self.help.iter().cloned())
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// File it is in.
+    pub fn file(&self) -> Option<&str> {
+        self.place.as_ref().map(|place| place.source().name())
+    }
+
+    /// Line, from 1.
+    pub fn line(&self) -> Option<usize> {
+        self.place.as_ref().map(Place::line)
+    }
+
+    /// Column in characters, from 1.
+    pub fn column(&self) -> Option<usize> {
+        self.place.as_ref().map(Place::column)
+    }
+}
+
+fn same_source(a: &Place, b: &Place) -> bool {
+    std::sync::Arc::ptr_eq(a.source(), b.source())
+}
+
+/// All errors of a scene.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    errors: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Adds an error, unless the same one stands there already: a cell that is copied with `like`
+    /// carries its mistakes along, but they are made once.
+    pub fn push(&mut self, error: Diagnostic) {
+        let known = |other: &Diagnostic| {
+            other.place.is_some() && other.place == error.place && other.message == error.message
+        };
+        if !self.errors.iter().any(known) {
+            self.errors.push(error);
+        }
+    }
+
+    /// The errors: file by file, in the order of the text once [`Self::sort`] was called.
+    pub fn errors(&self) -> &[Diagnostic] {
+        &self.errors
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Orders the errors of each file by their place, files in the order they were met.
+    pub fn sort(&mut self) {
+        let mut files: Vec<String> = Vec::new();
+        for error in &self.errors {
+            let file = error.file().unwrap_or_default();
+            if !files.iter().any(|known| known == file) {
+                files.push(file.to_owned());
+            }
+        }
+        self.errors.sort_by_key(|error| {
+            let file = error.file().unwrap_or_default();
+            let start = error.place().map_or(0, |place| place.span().start);
+            (files.iter().position(|known| known == file), start)
+        });
+    }
+
+    /// The errors as text for people, `width` columns wide.
+    pub fn render(&self, color: bool, width: usize) -> String {
+        let theme = if color {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(width)
+            .with_links(false)
+            .without_primary_span_start();
+        let mut text = String::new();
+        for error in &self.errors {
+            // Formatting into a String fails only if the text cannot be cut as asked; the plain
+            // message is then still worth having.
+            let mut one = String::new();
+            if handler
+                .render_report(&mut one, &Report::new(error))
+                .is_err()
+            {
+                one = error.to_string();
+            }
+            text.push_str(one.trim_matches('\n'));
+            text.push_str("\n\n");
+        }
+        match self.errors.len() {
+            0 | 1 => {
+                text.pop();
+            }
+            n => text.push_str(&format!("{n} errors\n")),
+        }
+        text
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(error: Diagnostic) -> Self {
+        Self {
+            errors: vec![error],
+        }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false, 80).trim_end())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// A [`Diagnostic`] in the form the renderer wants.
+#[derive(Debug)]
+struct Report<'a> {
+    error: &'a Diagnostic,
+    text: Option<NamedText<'a>>,
+}
+
+impl<'a> Report<'a> {
+    fn new(error: &'a Diagnostic) -> Self {
+        let text = error.place.as_ref().map(|place| NamedText {
+            // Line and column are put into the name: the renderer would count bytes.
+            name: place.to_string(),
+            text: place.source().text(),
+        });
+        Self { error, text }
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error.message)
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl miette::Diagnostic for Report<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.error
+            .help_text()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.text.as_ref().map(|text| text as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let place = self.error.place.as_ref()?;
+        let primary = LabeledSpan::new_primary_with_span(self.error.label.clone(), place.span());
+        let others = self
+            .error
+            .others
+            .iter()
+            .filter(move |(other, _)| same_source(place, other))
+            .map(|(other, label)| LabeledSpan::new_with_span(Some(label.clone()), other.span()));
+        Some(Box::new(std::iter::once(primary).chain(others)))
+    }
+}
+
+/// A text that tells the renderer its name.
+#[derive(Debug)]
+struct NamedText<'a> {
+    name: String,
+    text: &'a str,
+}
+
+impl SourceCode for NamedText<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let inner = self.text.read_span(span, lines_before, lines_after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            inner.data(),
+            *inner.span(),
+            inner.line(),
+            inner.column(),
+            inner.line_count(),
+        )))
+    }
+}

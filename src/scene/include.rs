@@ -1,0 +1,260 @@
+//! Files: reading them, and what they include.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    decode,
+    diagnostic::{Diagnostic, Diagnostics},
+    library::{Library, kind_of},
+    merge::{self, Entries},
+    names,
+    shipped::{self, Kind},
+    source::{Place, Source},
+    syntax::{self, Key, Node, Value},
+};
+
+/// A chain of includes longer than this is taken for a mistake.
+const MAX_DEPTH: usize = 32;
+
+/// A file that was found.
+pub(super) struct Found {
+    pub source: Arc<Source>,
+    /// Tells files apart: the full path, or the shipped name.
+    pub identity: String,
+    /// Folder its own includes start from; shipped files have none.
+    pub folder: Option<PathBuf>,
+}
+
+impl Found {
+    /// The shipped file of a kind and name.
+    pub fn shipped(kind: Kind, name: &str) -> Option<Self> {
+        Some(Self {
+            source: shipped::find(kind, name)?,
+            identity: format!("shipped {}/{name}", kind.folder()),
+            folder: None,
+        })
+    }
+
+    /// A file on disk. The error is a phrase that follows its name.
+    pub fn on_disk(path: &Path) -> Result<Self, String> {
+        let bytes = fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+            std::io::ErrorKind::IsADirectory => "is a folder, not a file".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+            format!("is not UTF-8 text (line {line})")
+        })?;
+        let full = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Self {
+            source: Source::new(path.display().to_string(), text),
+            identity: full.display().to_string(),
+            folder: Some(path.parent().unwrap_or(Path::new("")).to_owned()),
+        })
+    }
+}
+
+/// Follows includes and fills the library.
+#[derive(Default)]
+pub(super) struct Loader {
+    pub library: Library,
+    /// Files that are being read, outermost first.
+    chain: Vec<String>,
+    /// Definition files that were read.
+    loaded: Vec<String>,
+}
+
+impl Loader {
+    /// The fields of a scene with its base merged in, and where it stands. `None` if the file or
+    /// something it includes cannot be read; the rest of it would then be judged wrongly.
+    pub fn scene(&mut self, file: &Found, errors: &mut Diagnostics) -> Option<(Place, Entries)> {
+        let root = syntax::parse(&file.source, errors)?;
+        match kind_of(&root, errors)? {
+            Kind::Network | Kind::Study => self.scene_tree(file, &root, errors),
+            kind => {
+                errors.push(
+                    Diagnostic::at(&root.head(), format!("this file defines a {kind}"))
+                        .label("expected `Scene(…)`")
+                        .help("a scene includes it or refers to it by name"),
+                );
+                None
+            }
+        }
+    }
+
+    fn scene_tree(
+        &mut self,
+        file: &Found,
+        root: &Node,
+        errors: &mut Diagnostics,
+    ) -> Option<(Place, Entries)> {
+        let fields = match &root.value {
+            Value::Struct(_, fields) => fields.as_slice(),
+            _ => &[],
+        };
+        self.chain.push(file.identity.clone());
+        let base = self.includes(fields, file.folder.as_deref(), true, errors);
+        self.chain.pop();
+        let merged = merge::scene(&base?, fields, errors);
+        Some((root.head(), merged))
+    }
+
+    /// Reads what `fields` include; gives the fields of the included base scene, if any.
+    fn includes(
+        &mut self,
+        fields: &[(Key, Node)],
+        folder: Option<&Path>,
+        base_allowed: bool,
+        errors: &mut Diagnostics,
+    ) -> Option<Entries> {
+        let mut base: Option<(Key, Entries)> = None;
+        let Some((_, list)) = fields
+            .iter()
+            .find(|(key, node)| key.text == "include" && !node.is_none())
+        else {
+            return Some(Entries::new());
+        };
+        let mut whole = true;
+        for name in decode::keys(list, errors)? {
+            let Some((root, found)) = self.open(&name, folder, errors) else {
+                whole = false;
+                continue;
+            };
+            let Some(kind) = kind_of(&root, errors) else {
+                whole = false;
+                continue;
+            };
+            if kind != Kind::Network {
+                whole &= self.definition(kind, root, &found, errors).is_some();
+            } else if !base_allowed {
+                errors.push(
+                    Diagnostic::at(&name.place, "only a scene can include a scene")
+                        .label("this is a scene"),
+                );
+                whole = false;
+            } else if let Some((first, _)) = &base {
+                errors.push(
+                    Diagnostic::at(&name.place, "a scene has at most one base scene")
+                        .label("second scene")
+                        .and(&first.place, "first scene"),
+                );
+                whole = false;
+            } else {
+                match self.scene_tree(&found, &root, errors) {
+                    Some((_, mut fields)) => {
+                        // What a file says about itself is not inherited.
+                        fields.retain(|(key, _)| key.text != "include" && key.text != "format");
+                        base = Some((name, fields));
+                    }
+                    None => whole = false,
+                }
+            }
+        }
+        whole.then(|| base.map(|(_, fields)| fields).unwrap_or_default())
+    }
+
+    /// Opens and parses one entry of an `include` list.
+    fn open(
+        &self,
+        name: &Key,
+        folder: Option<&Path>,
+        errors: &mut Diagnostics,
+    ) -> Option<(Node, Found)> {
+        let found = locate(name, folder, errors)?;
+        if self.chain.contains(&found.identity) {
+            errors.push(
+                Diagnostic::at(&name.place, "includes go round in a circle")
+                    .label("leads back to a file that is being read")
+                    .help(format!("{} is included by itself", found.source.name())),
+            );
+            return None;
+        }
+        if self.chain.len() >= MAX_DEPTH {
+            errors.push(
+                Diagnostic::at(&name.place, "includes are nested too deeply")
+                    .label(format!("more than {MAX_DEPTH} levels")),
+            );
+            return None;
+        }
+        let root = syntax::parse(&found.source, errors)?;
+        Some((root, found))
+    }
+
+    /// Adds a definition file and what it includes, once.
+    fn definition(
+        &mut self,
+        kind: Kind,
+        root: Node,
+        file: &Found,
+        errors: &mut Diagnostics,
+    ) -> Option<()> {
+        if self.loaded.contains(&file.identity) {
+            return Some(());
+        }
+        self.loaded.push(file.identity.clone());
+        let mut whole = true;
+        if let (Kind::Cell, Value::Struct(_, fields)) = (kind, &root.value) {
+            self.chain.push(file.identity.clone());
+            whole = self
+                .includes(fields, file.folder.as_deref(), false, errors)
+                .is_some();
+            self.chain.pop();
+        }
+        self.library.add(kind, root, errors);
+        whole.then_some(())
+    }
+}
+
+/// Finds what an `include` entry means: a path if it ends in `.ron`, else a shipped name.
+fn locate(name: &Key, folder: Option<&Path>, errors: &mut Diagnostics) -> Option<Found> {
+    if name.text.ends_with(".ron") {
+        let Some(folder) = folder else {
+            errors.push(
+                Diagnostic::at(&name.place, format!("`{}` cannot be included", name.text))
+                    .label("a path")
+                    .help("a text without a folder of its own includes shipped files only"),
+            );
+            return None;
+        };
+        let path = folder.join(&name.text);
+        return Found::on_disk(&path)
+            .map_err(|problem| {
+                let folder = match folder.as_os_str().is_empty() {
+                    true => "the current folder".to_owned(),
+                    false => format!("`{}`", folder.display()),
+                };
+                errors.push(
+                    Diagnostic::at(&name.place, format!("`{}` {problem}", name.text))
+                        .label("cannot be included")
+                        .help(format!(
+                            "paths are relative to the including file, {folder}"
+                        )),
+                );
+            })
+            .ok();
+    }
+    let found = Kind::ALL
+        .into_iter()
+        .find_map(|kind| Found::shipped(kind, &name.text));
+    if found.is_none() {
+        let known = Kind::ALL.into_iter().flat_map(shipped::names);
+        errors.push(
+            Diagnostic::at(
+                &name.place,
+                format!("nothing called `{}` ships with Homarus", name.text),
+            )
+            .label("cannot be included")
+            .maybe_help(
+                names::nearest(&name.text, known).map(|near| format!("did you mean `{near}`?")),
+            )
+            .help(format!("a file is included as `\"{}.ron\"`", name.text)),
+        );
+    }
+    found
+}

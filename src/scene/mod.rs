@@ -1,0 +1,141 @@
+//! Scenes: RON text in, a checked [`Scene`] out, or every error in it at once.
+//!
+//! A text becomes a tree with places (`syntax`), the tree of what it includes is merged in
+//! (`include`, `merge`), definitions are looked up by name (`library`, `definitions`) and
+//! the fields of the scene are read (`network`, `protocol`).
+
+mod decode;
+mod definitions;
+pub mod diagnostic;
+mod hash;
+mod include;
+mod library;
+mod merge;
+pub mod model;
+mod names;
+mod network;
+pub mod paths;
+mod protocol;
+pub mod shipped;
+pub mod source;
+pub mod spawn;
+mod syntax;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use homarus_systems::definition::{CellDefinition, SynapseKind};
+
+pub use self::{
+    diagnostic::{Diagnostic, Diagnostics},
+    model::Scene,
+    shipped::{Kind, Shipped, shipped},
+    source::{Place, Source},
+};
+
+use self::{
+    include::{Found, Loader},
+    library::{Library, bare_key},
+};
+
+/// Reads a scene: a path to a `.ron` file, or the name of a shipped network or study.
+///
+/// # Errors
+///
+/// Everything that is wrong with it; a syntax error is alone.
+pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
+    let is_path = name_or_path.ends_with(".ron") || name_or_path.contains(['/', '\\']);
+    let found = if is_path {
+        Found::on_disk(Path::new(name_or_path))
+            .map_err(|problem| Diagnostic::new(format!("`{name_or_path}` {problem}")))?
+    } else {
+        [Kind::Network, Kind::Study]
+            .into_iter()
+            .find_map(|kind| Found::shipped(kind, name_or_path))
+            .ok_or_else(|| not_shipped(name_or_path))?
+    };
+    let name = Path::new(name_or_path)
+        .file_stem()
+        .map_or_else(|| name_or_path.into(), |stem| stem.to_string_lossy());
+    read_found(&name, &found)
+}
+
+/// Reads a scene from a text. It is shown as `name` in errors; files it includes are looked for in
+/// `folder`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it; a syntax error is alone.
+pub fn read_text(text: &str, name: &str, folder: Option<&Path>) -> Result<Scene, Diagnostics> {
+    let found = Found {
+        source: Source::new(name, text),
+        identity: name.to_owned(),
+        folder: folder.map(Path::to_owned),
+    };
+    read_found(name.strip_suffix(".ron").unwrap_or(name), &found)
+}
+
+fn read_found(name: &str, found: &Found) -> Result<Scene, Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let mut loader = Loader::default();
+    let tree = loader.scene(found, &mut errors);
+    let mut library = loader.library;
+    library.check_included(&mut errors);
+    let scene = tree
+        .and_then(|(head, fields)| network::scene(name, head, &fields, &mut library, &mut errors));
+    if let Some(scene) = &scene {
+        paths::check(scene, &mut errors);
+    }
+    finish(scene, errors)
+}
+
+/// The value, or the errors in order.
+fn finish<T>(value: Option<T>, mut errors: Diagnostics) -> Result<T, Diagnostics> {
+    errors.sort();
+    match value {
+        Some(value) if errors.is_empty() => Ok(value),
+        _ => Err(errors),
+    }
+}
+
+/// The error for a name that is neither a path nor shipped.
+fn not_shipped(name: &str) -> Diagnostic {
+    let known = || {
+        [Kind::Network, Kind::Study]
+            .into_iter()
+            .flat_map(shipped::names)
+    };
+    let error = Diagnostic::new(format!("there is no shipped scene `{name}`"))
+        .maybe_help(names::hint(name, known(), "shipped scene"));
+    match Path::new(&format!("{name}.ron")).exists() {
+        true => error.help(format!(
+            "a scene file is given with its ending: `{name}.ron`"
+        )),
+        false => error,
+    }
+}
+
+/// The shipped cell type `name`.
+///
+/// # Errors
+///
+/// There is none, or it is wrong.
+pub fn cell_definition(name: &str) -> Result<CellDefinition, Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let cell = Library::default().cell(&bare_key(name), &mut errors);
+    finish(cell, errors)
+}
+
+/// The shipped synapse kind `name`.
+///
+/// # Errors
+///
+/// There is none, or it is wrong.
+pub fn synapse_kind(name: &str) -> Result<SynapseKind, Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let kind = Library::default().synapse(&bare_key(name), &mut errors);
+    finish(kind, errors)
+}

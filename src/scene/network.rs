@@ -1,0 +1,1156 @@
+//! The fields of a scene: settings, cells, edges, windows and rhythms.
+
+use std::collections::{BTreeMap, HashMap};
+
+use homarus_systems::definition::{CellDefinition, Start, SynapseDefinition, SynapseKind};
+
+use super::{
+    decode::{
+        ANY, Fields, Rule, above_zero, boolean, choice, expected, fraction, index_of, integer, key,
+        keys, list, map, not_negative, number, text,
+    },
+    definitions::{channel_path, header, optional_area, start},
+    diagnostic::{Diagnostic, Diagnostics},
+    library::Library,
+    merge::Entries,
+    model::{
+        Cell, Conductance, Controller, Edge, Homeostat, Integrator, IntegratorStart,
+        NegativeConductance, Rhythm, Scene, Window,
+    },
+    names::{self, Role},
+    protocol,
+    source::Place,
+    syntax::{Key, Node},
+    units,
+};
+
+const TIME: Rule = not_negative("a run begins at 0");
+const TIME_CONSTANT: Rule = above_zero("it is divided by");
+const RATE: Rule = not_negative("a rate below zero would make the compartments grow without end");
+
+/// Control interval (ms): every time constant of regulation is at least 76 times as long.
+const CONTROL_MS: f64 = 1.0;
+/// Spike threshold (mV) and the voltage below which detection is armed again (mV).
+const THRESHOLD_MV: f64 = 10.0;
+const REARM_MV: f64 = 0.0;
+/// Silence between two bursts (ms).
+const GAP_MS: f64 = 100.0;
+/// Spikes of the shortest burst that counts.
+const MIN_SPIKES: usize = 2;
+
+/// Time constants of homeostasis as published (Fyon & Drion, arXiv 2412.04172): ms, and
+/// ms µM per mS/cm².
+const TAU_G: f64 = 100.0;
+const TAU_NA: f64 = 600.0;
+
+/// Gains of the controller as published (Fyon & Drion, arXiv 2412.04172): 1/ms, 1/ms², mS/cm² per
+/// ms, 1/ms, 1/ms.
+const KP: f64 = 3e-4;
+const KI: f64 = 5e-6;
+const U_MAX: f64 = 1e7;
+const ALPHA: f64 = 5e-3;
+const BETA: f64 = 5e-3;
+
+/// Reads a scene whose base was merged in already.
+pub(super) fn scene(
+    name: &str,
+    head: Place,
+    fields: &Entries,
+    library: &mut Library,
+    errors: &mut Diagnostics,
+) -> Option<Scene> {
+    let mut fields = Fields::new("a scene", head, fields);
+    let header = header(&mut fields, errors);
+    fields.optional("include");
+    let settings = Settings::read(&mut fields, errors);
+
+    let mut network = Network::new(library);
+    match fields.required("cells", errors) {
+        Some(node) => network.read_cells(node, errors),
+        None => {
+            // Whatever else is written refers to cells; it is judged once there are some.
+            for name in ["groups", "edges", "protocol", "windows", "rhythms"] {
+                fields.optional(name);
+            }
+            fields.finish(errors);
+            return None;
+        }
+    }
+    if let Some(node) = fields.optional("groups") {
+        network.read_groups(node, errors);
+    }
+    if let Some(node) = fields.optional("edges") {
+        network.read_edges(node, errors);
+    }
+    let duration = settings.duration.as_ref();
+    let protocol = fields
+        .optional("protocol")
+        .map_or(Some(Vec::new()), |node| {
+            let known = network.known(duration);
+            protocol::read(node, &known, errors)
+        });
+    let windows = fields
+        .optional("windows")
+        .map_or(Some(Vec::new()), |node| windows(node, duration, errors));
+    let rhythms = match fields.optional("rhythms") {
+        Some(node) => network.rhythms(node, errors),
+        None => Some(vec![network.default_rhythm()]),
+    };
+    fields.finish(errors);
+
+    let (cells, edges): (Vec<_>, Vec<_>) = (network.cells, network.edges);
+    let (duration_ms, _) = settings.duration?;
+    Some(Scene {
+        name: name.to_owned(),
+        about: header.about,
+        source: header.source,
+        duration_ms,
+        step_ms: settings.step_ms?,
+        control_ms: settings.control_ms?,
+        seed: settings.seed?,
+        integrator: settings.integrator?,
+        negative_conductance: settings.negative_conductance?,
+        integrator_start: settings.integrator_start?,
+        threshold_mv: settings.threshold_mv?,
+        rearm_mv: settings.rearm_mv?,
+        gap_ms: settings.gap_ms?,
+        cell_types: network.types.into_iter().map(|(_, cell)| cell).collect(),
+        kinds: network.kinds.into_iter().map(|(_, kind)| kind).collect(),
+        cells: cells.into_iter().collect::<Option<_>>()?,
+        groups: network
+            .groups
+            .into_iter()
+            .map(|(key, members)| (key.text, members))
+            .collect(),
+        edges: edges.into_iter().collect::<Option<_>>()?,
+        protocol: protocol?,
+        windows: windows?,
+        rhythms: rhythms?,
+    })
+}
+
+/// Numbers and words at the top of a scene; `None` where one is wrong.
+struct Settings {
+    /// With its place, which errors about times point at.
+    duration: Option<(f64, Place)>,
+    step_ms: Option<f64>,
+    control_ms: Option<f64>,
+    seed: Option<u64>,
+    integrator: Option<Integrator>,
+    negative_conductance: Option<NegativeConductance>,
+    integrator_start: Option<IntegratorStart>,
+    threshold_mv: Option<f64>,
+    rearm_mv: Option<f64>,
+    gap_ms: Option<f64>,
+}
+
+impl Settings {
+    fn read(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Self {
+        let duration = fields.required("duration_ms", errors).and_then(|node| {
+            let rule = above_zero("the run would end before it begins");
+            units::time(node, rule, errors).map(|value| (value, node.place.clone()))
+        });
+        let step = fields.required("step_ms", errors).and_then(|node| {
+            let rule = above_zero("time would stand still");
+            units::time(node, rule, errors).map(|value| (value, node))
+        });
+        let control = match fields.optional("control_ms") {
+            Some(node) => units::time(node, above_zero("regulation would never act"), errors),
+            None => Some(CONTROL_MS),
+        };
+        if let (Some((step, node)), Some(control)) = (step, control)
+            && step > control
+        {
+            errors.push(
+                Diagnostic::at(&node.place, "the step is longer than the control interval")
+                    .label(format!("control_ms is {control}"))
+                    .help("a smaller `step_ms`, or a longer `control_ms`"),
+            );
+        }
+        let threshold = fields.entry("threshold_mV");
+        let threshold_mv = match threshold {
+            Some((_, node)) => units::voltage(node, errors),
+            None => Some(THRESHOLD_MV),
+        };
+        let rearm = fields.entry("rearm_mV");
+        let rearm_mv = match rearm {
+            Some((_, node)) => units::voltage(node, errors),
+            None => Some(REARM_MV),
+        };
+        if let (Some(threshold), Some(rearm_mv)) = (threshold_mv, rearm_mv)
+            && rearm_mv > threshold
+            && let Some((key, _)) = rearm.or(fields.entry("threshold_mV"))
+        {
+            errors.push(
+                Diagnostic::at(&key.place, "spikes are re-armed above their threshold")
+                    .label(format!(
+                        "threshold {threshold} mV, re-armed at {rearm_mv} mV"
+                    ))
+                    .help("`rearm_mV` is at most `threshold_mV`"),
+            );
+        }
+        Self {
+            duration,
+            step_ms: step.map(|(step, _)| step),
+            control_ms: control,
+            seed: fields
+                .optional("seed")
+                .map_or(Some(0), |node| integer(node, 0..=u64::MAX, errors)),
+            integrator: word(
+                fields,
+                "integrator",
+                &[
+                    ("exponential", Integrator::Exponential),
+                    ("reference", Integrator::Reference),
+                ],
+                errors,
+            ),
+            negative_conductance: word(
+                fields,
+                "negative_conductance",
+                &[
+                    ("allow", NegativeConductance::Allow),
+                    ("rectify_current", NegativeConductance::RectifyCurrent),
+                    ("clamp", NegativeConductance::Clamp),
+                ],
+                errors,
+            ),
+            integrator_start: word(
+                fields,
+                "integrator_start",
+                &[
+                    ("preloaded", IntegratorStart::Preloaded),
+                    ("zero", IntegratorStart::Zero),
+                ],
+                errors,
+            ),
+            threshold_mv,
+            rearm_mv,
+            gap_ms: match fields.optional("gap_ms") {
+                Some(node) => units::time(node, above_zero("every spike would be a burst"), errors),
+                None => Some(GAP_MS),
+            },
+        }
+    }
+}
+
+/// A setting that is one of a few words, or its default.
+fn word<T: Copy + Default>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    choices: &[(&str, T)],
+    errors: &mut Diagnostics,
+) -> Option<T> {
+    match fields.optional(name) {
+        Some(node) => choice(node, choices, errors),
+        None => Some(T::default()),
+    }
+}
+
+/// What protocol entries are held against.
+pub(super) struct Known<'n> {
+    /// Duration (ms) and where it is stated, if it is right.
+    pub duration: Option<&'n (f64, Place)>,
+    /// Cells: name and whether the area is known; `None` for one that is wrong.
+    pub cells: Vec<(&'n str, Option<bool>)>,
+    /// Channels of all cell types.
+    pub channels: Vec<&'n str>,
+}
+
+/// Cells and edges while they are read. A cell or edge with an error is `None`, so that indices
+/// are right and nothing that refers to it is called unknown.
+struct Network<'l> {
+    library: &'l mut Library,
+    types: Vec<(String, CellDefinition)>,
+    kinds: Vec<(String, SynapseKind)>,
+    names: Vec<Key>,
+    by_name: HashMap<String, usize>,
+    cells: Vec<Option<Cell>>,
+    groups: Vec<(Key, Vec<usize>)>,
+    edges: Vec<Option<Edge>>,
+}
+
+impl<'l> Network<'l> {
+    fn new(library: &'l mut Library) -> Self {
+        Self {
+            library,
+            types: Vec::new(),
+            kinds: Vec::new(),
+            names: Vec::new(),
+            by_name: HashMap::new(),
+            cells: Vec::new(),
+            groups: Vec::new(),
+            edges: Vec::new(),
+        }
+    }
+
+    fn known<'n>(&'n self, duration: Option<&'n (f64, Place)>) -> Known<'n> {
+        let mut channels: Vec<&str> = Vec::new();
+        for (_, cell) in &self.types {
+            for (name, _) in &cell.channels {
+                if !channels.contains(&name.as_str()) {
+                    channels.push(name);
+                }
+            }
+        }
+        let areas = self
+            .cells
+            .iter()
+            .map(|cell| cell.as_ref().map(|cell| cell.area.is_some()));
+        Known {
+            duration,
+            cells: self
+                .names
+                .iter()
+                .map(|key| key.text.as_str())
+                .zip(areas)
+                .collect(),
+            channels,
+        }
+    }
+
+    fn read_cells(&mut self, node: &Node, errors: &mut Diagnostics) {
+        let Some(entries) = map(node, errors) else {
+            return;
+        };
+        if entries.is_empty() {
+            errors.push(
+                Diagnostic::at(&node.place, "a scene needs at least one cell").label("no cell"),
+            );
+        }
+        for (key, node) in entries {
+            names::check(key, Role::Cell, errors);
+            self.by_name
+                .entry(key.text.clone())
+                .or_insert(self.names.len());
+            self.names.push(key.clone());
+            let cell = self.cell(key, node, errors);
+            self.cells.push(cell);
+        }
+    }
+
+    fn cell(&mut self, key: &Key, node: &Node, errors: &mut Diagnostics) -> Option<Cell> {
+        let mut fields = Fields::of(node, "a cell", errors)?;
+        // `like` was resolved when files were merged.
+        fields.optional("like");
+        let index = fields
+            .required("cell", errors)
+            .and_then(|node| self.cell_type(node, errors));
+        let given = CellFields::take(&mut fields);
+        let own_area = optional_area(&mut fields, errors);
+        fields.finish(errors);
+        let (index, own_area) = (index?, own_area?);
+        let definition = &self.types[index].1;
+        given.read(&key.text, index, definition, own_area, errors)
+    }
+
+    /// The index of the cell type a cell names, read when it is first met.
+    fn cell_type(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+        let name = key(node, errors)?;
+        let known = self.types.iter().position(|(known, _)| *known == name.text);
+        if known.is_some() {
+            return known;
+        }
+        let definition = self.library.cell(&name, errors)?;
+        self.types.push((name.text, definition));
+        Some(self.types.len() - 1)
+    }
+
+    /// The index of the synapse kind an edge names.
+    fn kind(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+        let name = key(node, errors)?;
+        let known = self.kinds.iter().position(|(known, _)| *known == name.text);
+        if known.is_some() {
+            return known;
+        }
+        let kind = self.library.synapse(&name, errors)?;
+        self.kinds.push((name.text, kind));
+        Some(self.kinds.len() - 1)
+    }
+
+    fn read_groups(&mut self, node: &Node, errors: &mut Diagnostics) {
+        for (key, node) in map(node, errors).unwrap_or_default() {
+            names::check(key, Role::Group, errors);
+            if let Some(&cell) = self.by_name.get(&key.text) {
+                errors.push(
+                    Diagnostic::at(
+                        &key.place,
+                        format!("`{}` names a cell and a group", key.text),
+                    )
+                    .label("the group")
+                    .and(&self.names[cell].place, "the cell")
+                    .help("a path could mean either; rename one of them"),
+                );
+            }
+            let Some(names) = keys(node, errors) else {
+                continue;
+            };
+            let mut members = Vec::with_capacity(names.len());
+            for name in &names {
+                if let Some(cell) = self.cell_index(name, errors) {
+                    refuse_twice(&members, cell, name, errors);
+                    members.push(cell);
+                }
+            }
+            self.groups.push((key.clone(), members));
+        }
+    }
+
+    /// The cell called `name`.
+    fn cell_index(&self, name: &Key, errors: &mut Diagnostics) -> Option<usize> {
+        if let Some(&index) = self.by_name.get(&name.text) {
+            return Some(index);
+        }
+        let error = Diagnostic::at(&name.place, format!("there is no cell `{}`", name.text));
+        let group = self.groups.iter().find(|(key, _)| key.text == name.text);
+        errors.push(match group {
+            Some((group, _)) => error
+                .label("this is a group")
+                .and(&group.place, "defined here")
+                .help("name one cell"),
+            None => error.label("unknown cell").maybe_help(names::hint(
+                &name.text,
+                self.names.iter().map(|key| key.text.as_str()),
+                "cell",
+            )),
+        });
+        None
+    }
+
+    fn read_edges(&mut self, node: &Node, errors: &mut Diagnostics) {
+        let mut joined: BTreeMap<(usize, usize, usize), Vec<(Option<String>, Place)>> =
+            BTreeMap::new();
+        for node in list(node, errors).unwrap_or_default() {
+            let edge = self.edge(node, errors);
+            if let Some(edge) = &edge {
+                let same = joined.entry((edge.pre, edge.post, edge.kind)).or_default();
+                refuse_same_edge(same, edge, node, errors);
+                same.push((edge.name.clone(), node.place.clone()));
+            }
+            self.edges.push(edge);
+        }
+    }
+
+    fn edge(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<Edge> {
+        let mut fields = Fields::of(node, "an edge", errors)?;
+        let [pre, post] = ["pre", "post"].map(|name| {
+            let node = fields.required(name, errors)?;
+            self.cell_index(&key(node, errors)?, errors)
+        });
+        let kind = fields
+            .required("kind", errors)
+            .and_then(|node| self.kind(node, errors));
+        let g_node = fields.required("g", errors);
+        let g = g_node.and_then(|node| units::conductance(node, errors));
+        let name = match fields.optional("name") {
+            Some(node) => key(node, errors).and_then(|name| {
+                names::check(&name, Role::Edge, errors).then_some(Some(name.text))
+            }),
+            None => Some(None),
+        };
+        let parameters = fields.entry("parameters");
+        let s = fields.entry("s");
+        fields.finish(errors);
+        let kind = kind?;
+        let parameters = self.edge_parameters(kind, parameters.map(|(_, node)| node), errors);
+        let start = self.edge_start(kind, s, errors);
+        let edge = Edge {
+            pre: pre?,
+            post: post?,
+            kind,
+            name: name?,
+            g: g?,
+            parameters: parameters?,
+            s: start?,
+        };
+        self.check_edge(&edge, node, g_node?, errors);
+        Some(edge)
+    }
+
+    fn edge_parameters(
+        &self,
+        kind: usize,
+        node: Option<&Node>,
+        errors: &mut Diagnostics,
+    ) -> Option<Vec<(String, f64)>> {
+        let (_, kind) = &self.kinds[kind];
+        let of = format!("synapse kind `{}`", kind.name);
+        let entries = node.map_or(Some([].as_slice()), |node| map(node, errors))?;
+        let read: Vec<Option<(String, f64)>> = entries
+            .iter()
+            .map(|(key, node)| {
+                let known = kind.parameters.iter().map(|(name, _)| name.as_str());
+                let found = index_of(key, known, "parameter", &of, errors);
+                let value = number(node, ANY, errors)?;
+                found.map(|_| (key.text.clone(), value))
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
+    /// The start value of an edge's gate: the outer `None` is an error.
+    fn edge_start(
+        &self,
+        kind: usize,
+        s: Option<(&Key, &Node)>,
+        errors: &mut Diagnostics,
+    ) -> Option<Option<f64>> {
+        let Some((key, node)) = s else {
+            return Some(None);
+        };
+        if let SynapseDefinition::Electrical { .. } = self.kinds[kind].1.definition {
+            errors.push(
+                Diagnostic::at(&key.place, "an electrical synapse has no `s`")
+                    .label("no such state")
+                    .help("only chemical synapses have a gate"),
+            );
+            return None;
+        }
+        number(node, fraction("s is a fraction"), errors).map(Some)
+    }
+
+    /// What an edge needs of the cells it joins.
+    fn check_edge(&self, edge: &Edge, node: &Node, g: &Node, errors: &mut Diagnostics) {
+        let (Some(pre), Some(post)) = (&self.cells[edge.pre], &self.cells[edge.post]) else {
+            return;
+        };
+        let two_way = match self.kinds[edge.kind].1.definition {
+            SynapseDefinition::Electrical { one_way, .. } => {
+                if edge.pre == edge.post {
+                    errors.push(
+                        Diagnostic::at(
+                            &node.head(),
+                            format!("`{}` cannot have a gap junction with itself", pre.name),
+                        )
+                        .label("pre and post are the same cell")
+                        .help("no current would flow; only chemical synapses may join a cell to itself"),
+                    );
+                }
+                !one_way
+            }
+            SynapseDefinition::Chemical { .. } => false,
+        };
+        match edge.g {
+            Conductance::Absolute(_) => {
+                let needing = [(post, true), (pre, two_way)];
+                let missing = needing
+                    .into_iter()
+                    .find(|(cell, needed)| *needed && cell.area.is_none());
+                if let Some((cell, _)) = missing {
+                    let whose = format!("`{}`", cell.name);
+                    errors.push(units::no_area(&g.place, &whose));
+                }
+            }
+            Conductance::Density(_) if two_way && pre.area != post.area => errors.push(
+                Diagnostic::at(
+                    &g.place,
+                    "a gap junction between cells of unequal area must be absolute",
+                )
+                .label("per area")
+                .help(format!(
+                    "`{}` has {}, `{}` has {}; write it as in `g: nS(1)`",
+                    pre.name,
+                    area_text(pre.area),
+                    post.name,
+                    area_text(post.area),
+                )),
+            ),
+            Conductance::Density(_) => {}
+        }
+    }
+
+    fn default_rhythm(&self) -> Rhythm {
+        Rhythm {
+            name: "all".to_owned(),
+            cells: (0..self.cells.len()).collect(),
+            reference: 0,
+            min_spikes: MIN_SPIKES,
+            order: None,
+        }
+    }
+
+    fn rhythms(&self, node: &Node, errors: &mut Diagnostics) -> Option<Vec<Rhythm>> {
+        let items = list(node, errors)?;
+        if items.is_empty() {
+            return Some(vec![self.default_rhythm()]);
+        }
+        let mut names: Vec<Key> = Vec::new();
+        let read: Vec<Option<Rhythm>> = items
+            .iter()
+            .map(|node| self.rhythm(node, &mut names, errors))
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn rhythm(
+        &self,
+        node: &Node,
+        names: &mut Vec<Key>,
+        errors: &mut Diagnostics,
+    ) -> Option<Rhythm> {
+        let mut fields = Fields::of(node, "a rhythm", errors)?;
+        let name = fields
+            .required("name", errors)
+            .and_then(|node| key(node, errors))
+            .filter(|name| names::check(name, Role::Rhythm, errors));
+        if let Some(name) = &name {
+            refuse_same_name(names, name, "rhythm", errors);
+        }
+        let cells = fields
+            .required("cells", errors)
+            .and_then(|node| self.rhythm_cells(node, errors));
+        let reference = match (fields.optional("reference"), &cells) {
+            (Some(node), Some(cells)) => self.member(&key(node, errors)?, cells, errors),
+            (None, Some(cells)) => cells.first().copied(),
+            _ => None,
+        };
+        let min_spikes = match fields.optional("min_spikes") {
+            Some(node) => {
+                integer(node, 1..=1_000_000, errors).and_then(|spikes| usize::try_from(spikes).ok())
+            }
+            None => Some(MIN_SPIKES),
+        };
+        let order = match (fields.optional("order"), &cells) {
+            (Some(node), Some(cells)) => self.order(node, cells, errors).map(Some),
+            (None, _) => Some(None),
+            _ => None,
+        };
+        fields.finish(errors);
+        Some(Rhythm {
+            name: name?.text,
+            cells: cells?,
+            reference: reference?,
+            min_spikes: min_spikes?,
+            order: order?,
+        })
+    }
+
+    /// Cells and members of groups, each once.
+    fn rhythm_cells(&self, node: &Node, errors: &mut Diagnostics) -> Option<Vec<usize>> {
+        let mut cells = Vec::new();
+        let mut fine = true;
+        for name in keys(node, errors)? {
+            if let Some((_, members)) = self.groups.iter().find(|(key, _)| key.text == name.text) {
+                for &member in members {
+                    if !cells.contains(&member) {
+                        cells.push(member);
+                    }
+                }
+            } else if let Some(cell) = self.cell_index(&name, errors) {
+                fine &= refuse_twice(&cells, cell, &name, errors);
+                cells.push(cell);
+            } else {
+                fine = false;
+            }
+        }
+        if fine && cells.is_empty() {
+            errors.push(
+                Diagnostic::at(&node.place, "a rhythm needs at least one cell").label("no cell"),
+            );
+            return None;
+        }
+        fine.then_some(cells)
+    }
+
+    /// A cell of a rhythm.
+    fn member(&self, name: &Key, cells: &[usize], errors: &mut Diagnostics) -> Option<usize> {
+        let cell = self.cell_index(name, errors)?;
+        if cells.contains(&cell) {
+            return Some(cell);
+        }
+        let members: Vec<&str> = cells
+            .iter()
+            .map(|&cell| self.names[cell].text.as_str())
+            .collect();
+        errors.push(
+            Diagnostic::at(
+                &name.place,
+                format!("`{}` is not in this rhythm", name.text),
+            )
+            .label("not one of its cells")
+            .help(format!("its cells are {}", names::list(&members))),
+        );
+        None
+    }
+
+    fn order(&self, node: &Node, cells: &[usize], errors: &mut Diagnostics) -> Option<Vec<usize>> {
+        let mut order = Vec::new();
+        let mut fine = true;
+        for name in keys(node, errors)? {
+            match self.member(&name, cells, errors) {
+                Some(cell) => {
+                    fine &= refuse_twice(&order, cell, &name, errors);
+                    order.push(cell);
+                }
+                None => fine = false,
+            }
+        }
+        if fine && order.len() < 2 {
+            errors.push(
+                Diagnostic::at(&node.place, "an order needs at least two cells")
+                    .label(format!("found {}", order.len())),
+            );
+            return None;
+        }
+        fine.then_some(order)
+    }
+}
+
+fn area_text(area: Option<f64>) -> String {
+    area.map_or_else(|| "no `area_cm2`".to_owned(), |area| format!("{area} cm²"))
+}
+
+/// Refuses a cell that a list already holds.
+fn refuse_twice(known: &[usize], cell: usize, name: &Key, errors: &mut Diagnostics) -> bool {
+    let twice = known.contains(&cell);
+    if twice {
+        errors.push(
+            Diagnostic::at(&name.place, format!("`{}` is listed twice", name.text))
+                .label("again here"),
+        );
+    }
+    !twice
+}
+
+/// Refuses a second entry of a list with the same name, and remembers the name.
+fn refuse_same_name(known: &mut Vec<Key>, name: &Key, what: &str, errors: &mut Diagnostics) {
+    if let Some(first) = known.iter().find(|known| known.text == name.text) {
+        errors.push(
+            Diagnostic::at(
+                &name.place,
+                format!("the {what} `{}` is given twice", name.text),
+            )
+            .label("again here")
+            .and(&first.place, "first here"),
+        );
+    } else {
+        known.push(name.clone());
+    }
+}
+
+/// Refuses an edge that a path could not tell from an earlier one.
+fn refuse_same_edge(
+    same: &[(Option<String>, Place)],
+    edge: &Edge,
+    node: &Node,
+    errors: &mut Diagnostics,
+) {
+    let clash = same
+        .iter()
+        .find(|(name, _)| name.is_none() || edge.name.is_none() || *name == edge.name);
+    if let Some((_, first)) = clash {
+        errors.push(
+            Diagnostic::at(
+                &node.head(),
+                "this edge joins the same cells by the same kind",
+            )
+            .label("again here")
+            .and(&first.first(), "first here")
+            .help("give each of them a `name` of its own, or one the sum of their `g`"),
+        );
+    }
+}
+
+/// The fields of a cell that need its type to be read.
+struct CellFields<'n> {
+    parameters: Option<&'n Node>,
+    gbar: Option<&'n Node>,
+    current: Option<&'n Node>,
+    start: Option<&'n Node>,
+    homeostat: Option<&'n Node>,
+    controller: Option<&'n Node>,
+}
+
+impl<'n> CellFields<'n> {
+    fn take(fields: &mut Fields<'n>) -> Self {
+        Self {
+            parameters: fields.optional("parameters"),
+            gbar: fields.optional("gbar"),
+            current: fields.optional("I"),
+            start: fields.optional("start"),
+            homeostat: fields.optional("homeostat"),
+            controller: fields.optional("controller"),
+        }
+    }
+
+    fn read(
+        self,
+        name: &str,
+        cell_type: usize,
+        definition: &CellDefinition,
+        own_area: Option<f64>,
+        errors: &mut Diagnostics,
+    ) -> Option<Cell> {
+        let area = own_area.or(definition.area);
+        let parameters = self.parameters(definition, errors);
+        let gbar = self.gbar(definition, area, errors);
+        let current = self
+            .current
+            .map_or(Some(0.0), |node| units::current_density(node, area, errors));
+        let start = self.start(definition, errors);
+        let homeostat = match self.homeostat {
+            Some(node) => homeostat(node, definition, gbar.as_deref(), errors).map(Some),
+            None => Some(None),
+        };
+        let controller = match self.controller {
+            Some(node) => {
+                let regulated = homeostat.as_ref().and_then(Option::as_ref);
+                controller(node, definition, regulated, errors).map(Some)
+            }
+            None => Some(None),
+        };
+        Some(Cell {
+            name: name.to_owned(),
+            cell_type,
+            parameters: parameters?,
+            gbar: gbar?,
+            current: current?,
+            start: start?,
+            area,
+            homeostat: homeostat?,
+            controller: controller?,
+        })
+    }
+
+    fn parameters(
+        &self,
+        definition: &CellDefinition,
+        errors: &mut Diagnostics,
+    ) -> Option<Vec<(String, String, f64)>> {
+        let entries = self
+            .parameters
+            .map_or(Some([].as_slice()), |node| map(node, errors))?;
+        let read: Vec<Option<(String, String, f64)>> = entries
+            .iter()
+            .map(|(key, node)| {
+                let found = channel_path(key, "PARAMETER", &definition.channels, errors);
+                let value = number(node, ANY, errors);
+                let (channel, of_channel, parameter) = found?;
+                let known = of_channel.parameters.iter().map(|(name, _)| name.as_str());
+                let of = format!("channel `{channel}`");
+                index_of(&parameter, known, "parameter", &of, errors)?;
+                Some((channel.to_owned(), parameter.text, value?))
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn gbar(
+        &self,
+        definition: &CellDefinition,
+        area: Option<f64>,
+        errors: &mut Diagnostics,
+    ) -> Option<Vec<f64>> {
+        let mut gbar = vec![0.0; definition.channels.len()];
+        let mut fine = true;
+        let entries = self
+            .gbar
+            .map_or(Some([].as_slice()), |node| map(node, errors))?;
+        for (key, node) in entries {
+            let lane = channel_lane(key, definition, errors);
+            let value = units::conductance_density(node, area, errors);
+            match (lane, value) {
+                (Some(lane), Some(value)) => gbar[lane] = value,
+                _ => fine = false,
+            }
+        }
+        fine.then_some(gbar)
+    }
+
+    /// The cell's own start state with that of its type for what it does not say.
+    fn start(&self, definition: &CellDefinition, errors: &mut Diagnostics) -> Option<Start> {
+        let own = self.start.map_or(Some(Start::default()), |node| {
+            start(node, &definition.channels, errors)
+        })?;
+        let typical = &definition.start;
+        let mut gates = typical.gates.clone();
+        for (channel, gate, value) in own.gates {
+            let same = |(c, g, _): &(String, String, f64)| *c == channel && *g == gate;
+            gates.retain(|gate| !same(gate));
+            gates.push((channel, gate, value));
+        }
+        Some(Start {
+            v: own.v.or(typical.v),
+            ca: own.ca.or(typical.ca),
+            gates,
+        })
+    }
+}
+
+fn channel_lane(key: &Key, definition: &CellDefinition, errors: &mut Diagnostics) -> Option<usize> {
+    let known = definition.channels.iter().map(|(name, _)| name.as_str());
+    let of = format!("cell type `{}`", definition.name);
+    index_of(key, known, "channel", &of, errors)
+}
+
+/// Lanes of the channels a list names, each once.
+fn channel_lanes(
+    node: &Node,
+    definition: &CellDefinition,
+    errors: &mut Diagnostics,
+) -> Option<Vec<(usize, Key)>> {
+    let mut lanes: Vec<(usize, Key)> = Vec::new();
+    let mut fine = true;
+    for name in keys(node, errors)? {
+        let Some(lane) = channel_lane(&name, definition, errors) else {
+            fine = false;
+            continue;
+        };
+        if let Some((_, first)) = lanes.iter().find(|(known, _)| *known == lane) {
+            errors.push(
+                Diagnostic::at(&name.place, format!("`{}` is listed twice", name.text))
+                    .label("again here")
+                    .and(&first.place, "first here"),
+            );
+            fine = false;
+        } else {
+            lanes.push((lane, name));
+        }
+    }
+    fine.then_some(lanes)
+}
+
+/// A number that has a default.
+fn number_or(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    default: f64,
+    rule: Rule,
+    errors: &mut Diagnostics,
+) -> Option<f64> {
+    match fields.optional(name) {
+        Some(node) => number(node, rule, errors),
+        None => Some(default),
+    }
+}
+
+/// A switch that is on unless it says otherwise.
+fn on(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Option<bool> {
+    fields
+        .optional("on")
+        .map_or(Some(true), |node| boolean(node, errors))
+}
+
+fn homeostat(
+    node: &Node,
+    definition: &CellDefinition,
+    gbar: Option<&[f64]>,
+    errors: &mut Diagnostics,
+) -> Option<Homeostat> {
+    let mut fields = Fields::of(node, "homeostasis", errors)?;
+    let channels = fields
+        .required("channels", errors)
+        .and_then(|node| channel_lanes(node, definition, errors));
+    let ca_target = fields.required("Ca_target", errors).and_then(|node| {
+        let rule = above_zero("calcium is never driven to zero");
+        units::concentration(node, rule, errors)
+    });
+    let tau_g = match fields.optional("tau_g") {
+        Some(node) => units::time(node, TIME_CONSTANT, errors),
+        None => Some(TAU_G),
+    };
+    let tau_na = number_or(&mut fields, "tau_Na", TAU_NA, TIME_CONSTANT, errors);
+    let on = on(&mut fields, errors);
+    let head = fields.head().clone();
+    fields.finish(errors);
+    check_homeostat_type(&head, definition, gbar, errors)?;
+    let mut channels: Vec<usize> = channels?.into_iter().map(|(lane, _)| lane).collect();
+    channels.sort_unstable();
+    Some(Homeostat {
+        channels,
+        ca_target: ca_target?,
+        tau_g: tau_g?,
+        tau_na: tau_na?,
+        on: on?,
+    })
+}
+
+/// What homeostasis needs of the cell.
+fn check_homeostat_type(
+    head: &Place,
+    definition: &CellDefinition,
+    gbar: Option<&[f64]>,
+    errors: &mut Diagnostics,
+) -> Option<()> {
+    let name = &definition.name;
+    if definition.calcium.is_none() {
+        errors.push(
+            Diagnostic::at(head, "homeostasis needs calcium that moves")
+                .label(format!("cell type `{name}` has no `calcium` pool")),
+        );
+        return None;
+    }
+    let Some(reference) = &definition.homeostat_reference else {
+        errors.push(
+            Diagnostic::at(head, "homeostasis needs a reference channel")
+                .label(format!("cell type `{name}` has no `homeostat_reference`")),
+        );
+        return None;
+    };
+    let lane = definition
+        .channels
+        .iter()
+        .position(|(name, _)| name == reference)?;
+    if gbar?[lane] == 0.0 {
+        errors.push(
+            Diagnostic::at(
+                head,
+                format!("homeostasis needs a conductance of `{reference}` above 0"),
+            )
+            .label(format!("gbar of `{reference}` is 0"))
+            .help("the time constant of every channel is in proportion to it"),
+        );
+        return None;
+    }
+    Some(())
+}
+
+fn controller(
+    node: &Node,
+    definition: &CellDefinition,
+    regulated: Option<&Homeostat>,
+    errors: &mut Diagnostics,
+) -> Option<Controller> {
+    let mut fields = Fields::of(node, "a controller", errors)?;
+    let channels = fields
+        .required("channels", errors)
+        .and_then(|node| two_channels(node, definition, regulated, errors));
+    let [g_s, g_u] = ["g_s", "g_u"].map(|name| {
+        let node = fields.required(name, errors)?;
+        number(node, ANY, errors)
+    });
+    let gain = not_negative("the controller would push away from its target");
+    let kp = number_or(&mut fields, "Kp", KP, gain, errors);
+    let integral = above_zero("the controller holds a conductance by its integral alone");
+    let ki = number_or(&mut fields, "Ki", KI, integral, errors);
+    let limit = above_zero("the controller could not add anything");
+    let u_max = number_or(&mut fields, "u_max", U_MAX, limit, errors);
+    let alpha = number_or(&mut fields, "alpha", ALPHA, RATE, errors);
+    let beta = number_or(&mut fields, "beta", BETA, RATE, errors);
+    let kt = match (fields.optional("Kt"), beta, ki) {
+        (Some(node), ..) => number(node, gain, errors),
+        (None, Some(beta), Some(ki)) => Some(beta / ki),
+        _ => None,
+    };
+    let v_th = match fields.optional("V_th") {
+        Some(node) => units::voltage(node, errors).map(Some),
+        None => Some(None),
+    };
+    let on = on(&mut fields, errors);
+    let head = fields.head().clone();
+    fields.finish(errors);
+    if definition.dic.is_none() {
+        errors.push(
+            Diagnostic::at(&head, "a controller needs dynamic input conductances")
+                .label(format!("cell type `{}` has no `dic`", definition.name)),
+        );
+        return None;
+    }
+    Some(Controller {
+        channels: channels?,
+        g_s: g_s?,
+        g_u: g_u?,
+        kp: kp?,
+        ki: ki?,
+        kt: kt?,
+        u_max: u_max?,
+        alpha: alpha?,
+        beta: beta?,
+        v_th: v_th?,
+        on: on?,
+    })
+}
+
+fn two_channels(
+    node: &Node,
+    definition: &CellDefinition,
+    regulated: Option<&Homeostat>,
+    errors: &mut Diagnostics,
+) -> Option<[usize; 2]> {
+    let lanes = channel_lanes(node, definition, errors)?;
+    if let Some(homeostat) = regulated {
+        for (_, name) in lanes
+            .iter()
+            .filter(|(lane, _)| homeostat.channels.contains(lane))
+        {
+            errors.push(
+                Diagnostic::at(
+                    &name.place,
+                    format!("`{}` is regulated by homeostasis already", name.text),
+                )
+                .label("regulated twice")
+                .help("take it out of the `channels` of one of the two"),
+            );
+        }
+    }
+    let [a, b] = lanes.as_slice() else {
+        errors.push(
+            expected("two channels", node).help("the two conductances are solved from two targets"),
+        );
+        return None;
+    };
+    Some([a.0, b.0])
+}
+
+fn windows(
+    node: &Node,
+    duration: Option<&(f64, Place)>,
+    errors: &mut Diagnostics,
+) -> Option<Vec<Window>> {
+    let mut labels = Vec::new();
+    let read: Vec<Option<Window>> = list(node, errors)?
+        .iter()
+        .map(|node| window(node, duration, &mut labels, errors))
+        .collect();
+    read.into_iter().collect()
+}
+
+fn window(
+    node: &Node,
+    duration: Option<&(f64, Place)>,
+    labels: &mut Vec<Key>,
+    errors: &mut Diagnostics,
+) -> Option<Window> {
+    let mut fields = Fields::of(node, "a window", errors)?;
+    let label = fields
+        .required("label", errors)
+        .and_then(|node| text(node, errors).and_then(|_| key(node, errors)));
+    if let Some(label) = &label {
+        refuse_same_name(labels, label, "window", errors);
+    }
+    let [from, to] = ["from_ms", "to_ms"].map(|name| {
+        let node = fields.required(name, errors)?;
+        Some((units::time(node, TIME, errors)?, node))
+    });
+    fields.finish(errors);
+    let ((from_ms, from_node), (to_ms, to_node)) = (from?, to?);
+    if from_ms >= to_ms {
+        errors.push(
+            Diagnostic::at(&to_node.place, "this window is empty")
+                .label(format!("ends at {to_ms} ms"))
+                .and(&from_node.place, format!("begins at {from_ms} ms")),
+        );
+    } else if let Some(error) = beyond(to_ms, &to_node.place, "this window ends", duration) {
+        errors.push(error);
+    }
+    Some(Window {
+        label: label?.text,
+        from_ms,
+        to_ms,
+    })
+}
+
+/// The error for a time beyond the end of the run; `what` as in "this window ends".
+pub(super) fn beyond(
+    time: f64,
+    place: &Place,
+    what: &str,
+    duration: Option<&(f64, Place)>,
+) -> Option<Diagnostic> {
+    let (end, end_place) = duration?;
+    (time > *end).then(|| {
+        Diagnostic::at(place, format!("{what} after the run"))
+            .label(format!("{time} ms"))
+            .and(end_place, format!("the run ends at {end} ms"))
+    })
+}

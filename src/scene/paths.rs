@@ -1,0 +1,234 @@
+//! Resolves the paths of a scene's protocol against its cells and edges, to entries the engine
+//! can act out.
+
+use homarus_systems::address::{
+    Address, CellNames, CellScalar, ChannelNames, EdgeNames, Names, PathError,
+};
+use homarus_systems::definition::SynapseDefinition;
+use homarus_systems::protocol as engine;
+
+use super::{
+    diagnostic::{Diagnostic, Diagnostics},
+    model::{Action, Current, Entry, Regulator, Scene},
+};
+
+/// Checks every path of the protocol.
+pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
+    let names = names(scene);
+    for entry in &scene.protocol {
+        if let Err(error) = resolve(scene, &names, entry) {
+            errors.push(error);
+        }
+    }
+}
+
+/// The protocol as the engine acts it out.
+///
+/// # Errors
+/// Every path that names nothing.
+pub fn protocol(scene: &Scene) -> Result<Vec<engine::Entry>, Diagnostics> {
+    let names = names(scene);
+    let mut entries = Vec::new();
+    let mut errors = Diagnostics::default();
+    for entry in &scene.protocol {
+        match resolve(scene, &names, entry) {
+            Ok(actions) => {
+                let at_ms = entry.at_ms;
+                entries.extend(actions.into_iter().map(|action| engine::Entry { at_ms, action }));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(entries) } else { Err(errors) }
+}
+
+/// Names of everything in a scene.
+pub fn names(scene: &Scene) -> Names {
+    let cells = scene.cells.iter().map(|cell| {
+        let regulated = cell.homeostat.as_ref().map_or(&[][..], |h| &h.channels);
+        let modulated = cell.controller.as_ref().map_or(&[][..], |c| &c.channels);
+        let channels = scene.cell_types[cell.cell_type].channels.iter().enumerate();
+        CellNames {
+            name: cell.name.clone(),
+            channels: channels
+                .map(|(lane, (name, channel))| ChannelNames {
+                    name: name.clone(),
+                    parameters: channel.parameters.iter().map(|(p, _)| p.clone()).collect(),
+                    regulated: regulated.contains(&lane),
+                    modulated: modulated.contains(&lane),
+                })
+                .collect(),
+            homeostat: cell.homeostat.is_some(),
+            controller: cell.controller.is_some(),
+        }
+    });
+    let edges = scene.edges.iter().map(|edge| {
+        let kind = &scene.kinds[edge.kind];
+        EdgeNames {
+            pre: edge.pre,
+            post: edge.post,
+            kind: kind.name.clone(),
+            electrical: matches!(kind.definition, SynapseDefinition::Electrical { .. }),
+            name: edge.name.clone(),
+            parameters: kind.parameters.iter().map(|(p, _)| p.clone()).collect(),
+        }
+    });
+    Names { cells: cells.collect(), groups: scene.groups.clone(), edges: edges.collect() }
+}
+
+fn resolve(
+    scene: &Scene,
+    names: &Names,
+    entry: &Entry,
+) -> Result<Vec<engine::Action>, Diagnostic> {
+    let fail = |error: PathError| {
+        Diagnostic::at(&entry.origin, error.message).label("this path").maybe_help(error.help)
+    };
+    let scalars = |path: &str| names.scalars(path).map_err(fail);
+    let cells = |path: &str| names.select_cells(path).map_err(fail);
+    Ok(match &entry.action {
+        Action::Set { path, to } => vec![engine::Action::Set { targets: scalars(path)?, to: *to }],
+        Action::Scale { path, by } => {
+            vec![engine::Action::Scale { targets: scalars(path)?, by: *by }]
+        }
+        Action::Ramp { path, to, over_ms } => {
+            vec![engine::Action::Ramp { targets: scalars(path)?, to: *to, over_ms: *over_ms }]
+        }
+        Action::Block { path, by, controller_sees } => vec![engine::Action::Block {
+            channels: names.select_channels(path).map_err(fail)?,
+            by: *by,
+            controller_sees: *controller_sees,
+        }],
+        Action::Cut { path } => vec![connect(names, path, false).map_err(fail)?],
+        Action::Restore { path } => vec![connect(names, path, true).map_err(fail)?],
+        Action::Current { cells: path, amplitude, for_ms } => {
+            let cells = cells(path)?.into_iter().map(|cell| {
+                density(scene, cell, *amplitude).map(|amplitude| (cell, amplitude)).ok_or_else(|| {
+                    let name = &scene.cells[cell].name;
+                    Diagnostic::at(&entry.origin, format!("cell `{name}` has no area"))
+                        .label("a current in nA needs one")
+                        .help("give the cell an `area_cm2`, or the current as a density (µA/cm²)")
+                })
+            });
+            vec![engine::Action::Current {
+                cells: cells.collect::<Result<_, _>>()?,
+                for_ms: *for_ms,
+            }]
+        }
+        Action::Modulate { cells: path, g_s, g_u } => {
+            let cells = cells(path)?;
+            if let Some(cell) = cells.iter().find(|c| scene.cells[**c].controller.is_none()) {
+                let name = &scene.cells[*cell].name;
+                return Err(Diagnostic::at(&entry.origin, format!("cell `{name}` has no controller"))
+                    .label("nothing to modulate")
+                    .help("give the cell a `controller`"));
+            }
+            let target = |scalar, value: &Option<f64>| {
+                value.map(|to| engine::Action::Set {
+                    targets: cells.iter().map(|c| Address::Cell(*c, scalar)).collect(),
+                    to,
+                })
+            };
+            [target(CellScalar::GS, g_s), target(CellScalar::GU, g_u)].into_iter().flatten().collect()
+        }
+        Action::Overwrite { cells: path, gbar, mrna } => {
+            let mut values = Vec::new();
+            for cell in cells(path)? {
+                for (channel, g) in gbar {
+                    values.push((cell, lane(names, cell, channel, entry)?, *g));
+                }
+            }
+            vec![engine::Action::Overwrite { gbar: values, mrna: *mrna }]
+        }
+        Action::Compensate { cells: path, channels, g_s, g_u, mrna } => {
+            let mut solved = Vec::new();
+            for cell in cells(path)? {
+                let [a, b] = channels;
+                solved.push((cell, [lane(names, cell, a, entry)?, lane(names, cell, b, entry)?]));
+            }
+            let (g_s, g_u, mrna) = (*g_s, *g_u, *mrna);
+            vec![engine::Action::Compensate { cells: solved, g_s, g_u, mrna }]
+        }
+        Action::Switch { regulator, path, on } => {
+            let channels: Vec<(usize, Option<usize>)> = if path.contains('.') {
+                let channels = names.select_channels(path).map_err(fail)?;
+                channels.into_iter().map(|(cell, lane)| (cell, Some(lane))).collect()
+            } else {
+                cells(path)?.into_iter().map(|cell| (cell, None)).collect()
+            };
+            switchable(names, *regulator, &channels, entry)?;
+            vec![match regulator {
+                Regulator::Homeostat => engine::Action::Homeostat { channels, on: *on },
+                Regulator::Controller => engine::Action::Controller { channels, on: *on },
+            }]
+        }
+        Action::Reset { cells: path, v, ca } => {
+            vec![engine::Action::Reset { cells: cells(path)?, v: *v, ca: *ca }]
+        }
+    })
+}
+
+/// Edges to cut or restore: those a path names, or all edges of cells.
+fn connect(names: &Names, path: &str, connected: bool) -> Result<engine::Action, PathError> {
+    let edges = if path.contains("->") || path.contains("--") {
+        names.select_edges(path)?
+    } else {
+        let cells = names.select_cells(path)?;
+        let touches = |k: &usize| {
+            let edge = &names.edges[*k];
+            cells.contains(&edge.pre) || cells.contains(&edge.post)
+        };
+        (0..names.edges.len()).filter(touches).collect()
+    };
+    Ok(engine::Action::Connect { edges, connected })
+}
+
+/// A current as a density (µA/cm²); `None`: the cell has no area.
+fn density(scene: &Scene, cell: usize, current: Current) -> Option<f64> {
+    match current {
+        Current::Density(i) => Some(i),
+        // nA = 1e-3 µA
+        Current::Absolute(i) => scene.cells[cell].area.map(|area| i * 1e-3 / area),
+    }
+}
+
+fn lane(names: &Names, cell: usize, channel: &str, entry: &Entry) -> Result<usize, Diagnostic> {
+    let cell = &names.cells[cell];
+    cell.channels.iter().position(|c| c.name == channel).ok_or_else(|| {
+        let known: Vec<&str> = cell.channels.iter().map(|c| c.name.as_str()).collect();
+        Diagnostic::at(&entry.origin, format!("cell `{}` has no channel `{channel}`", cell.name))
+            .label("in this entry")
+            .help(format!("its channels are {}", known.join(", ")))
+    })
+}
+
+fn switchable(
+    names: &Names,
+    regulator: Regulator,
+    channels: &[(usize, Option<usize>)],
+    entry: &Entry,
+) -> Result<(), Diagnostic> {
+    for (cell, lane) in channels {
+        let cell = &names.cells[*cell];
+        let (has, word) = match regulator {
+            Regulator::Homeostat => (
+                lane.map_or(cell.homeostat, |lane| cell.channels[lane].regulated),
+                "homeostat",
+            ),
+            Regulator::Controller => (
+                lane.map_or(cell.controller, |lane| cell.channels[lane].modulated),
+                "controller",
+            ),
+        };
+        if !has {
+            let what = match lane {
+                Some(lane) => format!("channel `{}.{}`", cell.name, cell.channels[*lane].name),
+                None => format!("cell `{}`", cell.name),
+            };
+            return Err(Diagnostic::at(&entry.origin, format!("{what} has no {word} to switch"))
+                .label("this path")
+                .help(format!("list it in the cell's `{word}`; `on: false` keeps it off at first")));
+        }
+    }
+    Ok(())
+}

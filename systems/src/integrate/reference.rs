@@ -1,3 +1,0 @@
-use bevy_ecs::prelude::*;
-#[derive(Resource, Default)] pub struct Reference;
-pub fn advance() {}

@@ -1,0 +1,109 @@
+//! The reference scheme: the whole network with its homeostasis and controllers as one ODE, on
+//! directly evaluated kinetics, by Dormand & Prince's adaptive Runge-Kutta 5(4) with dense output.
+//!
+//! The cells are stiff (membrane rates reach 5600 per ms), so stability holds the step to
+//! microseconds in a spike whatever the tolerance: slow, and for validation.
+
+mod dormand_prince;
+mod network;
+
+use bevy_ecs::prelude::*;
+
+use super::columns::NeuronTables;
+use super::{Planned, dispatch};
+use crate::channels::{CellTypes, NegativeConductance, Parameters};
+use crate::coupling::{Coupling, Kinds};
+use crate::homeostasis::{BelowZero, Homeostat};
+use crate::neuromodulation::Controller;
+use crate::observe::{Detection, Spikes};
+use crate::schedule::{Clock, NeuronIndex, Neurons, Stretch};
+
+pub use dormand_prince::{StepError, integrate};
+pub use network::Ode;
+use network::{Regulation, Regulators};
+
+/// Settings and state of the reference scheme.
+#[derive(Resource, Clone, Copy, Debug, PartialEq)]
+pub struct Reference {
+    /// Relative tolerance.
+    pub tolerance: f64,
+    /// The step (ms) it would take next; survives the end of a stretch.
+    pub step: f64,
+}
+
+impl Default for Reference {
+    fn default() -> Self {
+        Reference { tolerance: 1e-8, step: 1e-3 }
+    }
+}
+
+/// Regulators of the neurons that have any.
+type RegulatorData = (
+    &'static NeuronIndex,
+    &'static NegativeConductance,
+    &'static Parameters,
+    Option<&'static mut Homeostat>,
+    Option<&'static mut Controller>,
+);
+
+/// System: advances the world by the planned stretch.
+#[allow(clippy::too_many_arguments)]
+pub fn advance(
+    mut tables: NeuronTables,
+    mut lanes: network::Conductances,
+    mut regulators: Query<RegulatorData, Or<(With<Homeostat>, With<Controller>)>>,
+    types: Res<CellTypes>,
+    kinds: Res<Kinds>,
+    neurons: Res<Neurons>,
+    clock: Res<Clock>,
+    planned: Res<Planned>,
+    detection: Res<Detection>,
+    mut coupling: ResMut<Coupling>,
+    mut spikes: ResMut<Spikes>,
+    mut below: ResMut<BelowZero>,
+    mut settings: ResMut<Reference>,
+    mut commands: Commands,
+) {
+    let t0 = clock.now();
+    let t1 = match planned.0 {
+        Stretch::Whole { to } => to as f64 * clock.dt(),
+        Stretch::Part { to } => to,
+        Stretch::Rest => (clock.step() + 1) as f64 * clock.dt(),
+    };
+    let regulation: Regulators = regulators
+        .iter_mut()
+        .map(|(index, negative, parameters, homeostat, controller)| Regulation {
+            neuron: index.0 as usize,
+            negative: *negative,
+            parameters: parameters.0.clone(),
+            homeostat: homeostat.map(Mut::into_inner),
+            controller: controller.map(Mut::into_inner),
+        })
+        .collect();
+    let mut columns = tables.columns();
+    let first = spikes.list.len();
+    let mut ode = Ode::gather(
+        &mut columns,
+        &lanes,
+        regulation,
+        &types,
+        &kinds,
+        &mut coupling,
+        neurons.len(),
+        *detection,
+        *settings,
+    );
+    let result = dispatch::ode(&mut ode, t0, t1);
+    settings.step = ode.next_step();
+    spikes.list.append(&mut ode.spikes);
+    let falls = std::mem::take(&mut ode.falls);
+    let regulated = ode.scatter(&mut columns);
+    lanes.store(&regulated);
+    for (neuron, lane, t) in falls {
+        below.mind(NeuronIndex(neuron as u32), lane, t, NegativeConductance::Allow, &mut -1.0);
+    }
+    spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
+    if let Err(error) = result {
+        commands.insert_resource(error.describe(&neurons));
+    }
+}
