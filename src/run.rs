@@ -59,7 +59,10 @@ pub fn summarise(scene: &Scene, simulation: &Simulation, wall_s: f64) -> Summary
     let mut windows = rhythm::analyse(&recording(scene, &trains, &means, simulation.now()));
     let mut populations = Vec::new();
     if scene.cells.len() > LISTED_CELLS {
-        populations = windows.iter().map(|w| Populations::of("cells", w)).collect();
+        populations = windows
+            .iter()
+            .map(|w| Populations::of("cells", w))
+            .collect();
         windows.iter_mut().for_each(|w| w.cells.clear());
     }
     Summary {
@@ -99,7 +102,10 @@ fn kernel(integrator: Integrator) -> &'static str {
 /// Mean calcium (µM) by window and cell.
 fn calcium_means(scene: &Scene, simulation: &Simulation) -> Vec<Vec<Option<f64>>> {
     let windows = &simulation.world.resource::<Observers>().windows;
-    windows.iter().map(|w| (0..scene.cells.len()).map(|cell| w.mean(cell)).collect()).collect()
+    windows
+        .iter()
+        .map(|w| (0..scene.cells.len()).map(|cell| w.mean(cell)).collect())
+        .collect()
 }
 
 fn recording<'a>(
@@ -111,7 +117,12 @@ fn recording<'a>(
     let cells = scene.cells.iter().zip(trains);
     let windows = scene.windows.iter().zip(means);
     Recording {
-        cells: cells.map(|(cell, spikes)| CellTrain { name: &cell.name, spikes }).collect(),
+        cells: cells
+            .map(|(cell, spikes)| CellTrain {
+                name: &cell.name,
+                spikes,
+            })
+            .collect(),
         windows: windows
             .map(|(window, means)| WindowSpec {
                 label: &window.label,
@@ -149,7 +160,10 @@ fn warnings(scene: &Scene, simulation: &Simulation) -> Vec<String> {
     let told = falls.iter().map(|(neuron, lane, t_ms)| {
         let cell = &simulation.names().cells[neuron.0 as usize];
         let channel = &cell.channels[*lane].name;
-        format!("{}.{channel}.gbar fell below zero at {t_ms} ms: {rule}", cell.name)
+        format!(
+            "{}.{channel}.gbar fell below zero at {t_ms} ms: {rule}",
+            cell.name
+        )
     });
     told.collect()
 }

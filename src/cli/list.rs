@@ -37,12 +37,14 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match (arguments.what, &arguments.scene) {
         (Some(What::Paths), Some(scene)) => paths(scene),
-        (Some(What::Paths), None) => {
-            Err(wrong("`list paths` needs a scene".to_string(), Some("homarus list paths half_centre".to_string())))
-        }
-        (_, Some(scene)) => {
-            Err(wrong(format!("only `list paths` takes a scene, found `{scene}`"), None))
-        }
+        (Some(What::Paths), None) => Err(wrong(
+            "`list paths` needs a scene".to_string(),
+            Some("homarus list paths half_centre".to_string()),
+        )),
+        (_, Some(scene)) => Err(wrong(
+            format!("only `list paths` takes a scene, found `{scene}`"),
+            None,
+        )),
         (what, None) => shipped(what),
     }
 }
@@ -69,7 +71,11 @@ fn shipped(what: Option<What>) -> Result<(), Failure> {
             text.push('\n');
         }
         text.push_str(&format!("{title}\n"));
-        let width = entries.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+        let width = entries
+            .iter()
+            .map(|s| s.name.chars().count())
+            .max()
+            .unwrap_or(0);
         for entry in entries {
             text.push_str(&format!("  {:width$}  {}\n", entry.name, entry.about));
             text.push_str(&format!("  {:width$}  source: {}\n", "", entry.source));
@@ -88,13 +94,36 @@ fn paths(name: &str) -> Result<(), Failure> {
         .into_iter()
         .map(|address| {
             let value = address::read(&simulation.world, address).unwrap_or(f64::NAN);
-            let kind = if address.is_kinetic() { "kinetic" } else { "live" };
-            (names.path(address), format!("{value}"), address.unit(), kind)
+            let kind = if address.is_kinetic() {
+                "kinetic"
+            } else {
+                "live"
+            };
+            (
+                names.path(address),
+                format!("{value}"),
+                address.unit(),
+                kind,
+            )
         })
         .collect();
-    let path = rows.iter().map(|(path, ..)| path.chars().count()).max().unwrap_or(0);
-    let value = rows.iter().map(|(_, value, ..)| value.len()).max().unwrap_or(0);
-    let unit = rows.iter().map(|(_, _, unit, _)| unit.chars().count()).max().unwrap_or(0);
-    let lines = rows.iter().map(|(p, v, u, k)| format!("{p:path$}  {v:>value$}  {u:unit$}  {k}\n"));
+    let path = rows
+        .iter()
+        .map(|(path, ..)| path.chars().count())
+        .max()
+        .unwrap_or(0);
+    let value = rows
+        .iter()
+        .map(|(_, value, ..)| value.len())
+        .max()
+        .unwrap_or(0);
+    let unit = rows
+        .iter()
+        .map(|(_, _, unit, _)| unit.chars().count())
+        .max()
+        .unwrap_or(0);
+    let lines = rows
+        .iter()
+        .map(|(p, v, u, k)| format!("{p:path$}  {v:>value$}  {u:unit$}  {k}\n"));
     output(&lines.collect::<String>())
 }

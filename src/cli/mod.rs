@@ -37,7 +37,11 @@ pub fn main() -> ExitCode {
             // Help and version are answers, not errors. Nothing is left to do if they cannot be
             // written.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let outcome = match &arguments.verb {
@@ -69,7 +73,11 @@ fn color() -> bool {
 
 /// Width of messages in columns.
 fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(80).clamp(40, 120)
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|c| c.parse().ok())
+        .unwrap_or(80)
+        .clamp(40, 120)
 }
 
 /// Writes data to stdout.

@@ -43,7 +43,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut notes = Vec::new();
     let overrides = setting::apply(&mut scene, &arguments.set, &mut notes)?;
     if let Some(ms) = arguments.duration_ms {
-        notes.extend(setting::shorten(&mut scene, setting::positive("--duration-ms", ms)?));
+        notes.extend(setting::shorten(
+            &mut scene,
+            setting::positive("--duration-ms", ms)?,
+        ));
     }
     if let Some(ms) = arguments.step_ms {
         scene.step_ms = setting::positive("--step-ms", ms)?;

@@ -17,7 +17,10 @@ pub(super) fn apply(
     let mut seen: Vec<&str> = Vec::new();
     for set in sets {
         let (path, value) = set.split_once('=').ok_or_else(|| {
-            wrong(format!("`--set {set}` has no `=`"), Some("write --set PATH=VALUE".to_string()))
+            wrong(
+                format!("`--set {set}` has no `=`"),
+                Some("write --set PATH=VALUE".to_string()),
+            )
         })?;
         let (path, value) = (path.trim(), value.trim());
         if seen.contains(&path) {
@@ -38,9 +41,16 @@ pub(super) fn apply(
 
 fn number(path: &str, value: &str) -> Result<f64, Failure> {
     let plain = value.replace('_', "");
-    plain.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
-        wrong(format!("`{path}`: `{value}` is no finite number"), Some("write for instance 0.8".to_string()))
-    })
+    plain
+        .parse::<f64>()
+        .ok()
+        .filter(|x| x.is_finite())
+        .ok_or_else(|| {
+            wrong(
+                format!("`{path}`: `{value}` is no finite number"),
+                Some("write for instance 0.8".to_string()),
+            )
+        })
 }
 
 /// A positive number of the command line.
@@ -48,12 +58,20 @@ pub(super) fn positive(name: &str, value: f64) -> Result<f64, Failure> {
     if value > 0.0 && value.is_finite() {
         return Ok(value);
     }
-    Err(wrong(format!("`{name}` must be above 0, found {value}"), None))
+    Err(wrong(
+        format!("`{name}` must be above 0, found {value}"),
+        None,
+    ))
 }
 
 fn seed(value: &str) -> Result<u64, Failure> {
     let plain = value.replace('_', "");
-    plain.parse().map_err(|_| wrong(format!("`seed`: `{value}` is no whole number from 0 up"), None))
+    plain.parse().map_err(|_| {
+        wrong(
+            format!("`seed`: `{value}` is no whole number from 0 up"),
+            None,
+        )
+    })
 }
 
 /// Sets the duration; what then lies beyond it is dropped, and told.
@@ -63,7 +81,10 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
     scene.protocol.retain(|entry| entry.at_ms <= duration_ms);
     let windows = scene.windows.len();
     scene.windows.retain(|window| window.to_ms <= duration_ms);
-    let (entries, windows) = (entries - scene.protocol.len(), windows - scene.windows.len());
+    let (entries, windows) = (
+        entries - scene.protocol.len(),
+        windows - scene.windows.len(),
+    );
     let count = |n: usize, one: &str, many: &str| match n {
         0 => None,
         1 => Some(format!("1 {one}")),
@@ -82,10 +103,11 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
 
 /// An integrator by name.
 pub(super) fn integrator(name: &str) -> Result<Integrator, Failure> {
-    [Integrator::Exponential, Integrator::Reference].into_iter().find(|i| i.name() == name).ok_or_else(
-        || {
+    [Integrator::Exponential, Integrator::Reference]
+        .into_iter()
+        .find(|i| i.name() == name)
+        .ok_or_else(|| {
             let help = "there are `exponential` and `reference`".to_string();
             wrong(format!("there is no integrator `{name}`"), Some(help))
-        },
-    )
+        })
 }

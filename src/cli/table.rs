@@ -54,7 +54,11 @@ pub(super) fn render(scene: &Scene, summary: &Summary) -> String {
 }
 
 fn seconds(ms: f64) -> String {
-    if ms >= 1000.0 { format!("{} s", ms / 1000.0) } else { format!("{ms} ms") }
+    if ms >= 1000.0 {
+        format!("{} s", ms / 1000.0)
+    } else {
+        format!("{ms} ms")
+    }
 }
 
 fn number(value: Option<f64>, digits: usize) -> String {
@@ -94,9 +98,21 @@ fn line(rhythm: &RhythmReport, scene: &Scene) -> String {
 /// The cells of a window.
 fn cells(window: &WindowReport) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let header =
-        ["cell", "pattern", "Hz", "bursts", "period ms", "CV", "duty", "spikes/burst", "most", "Ca µM"];
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    let header = [
+        "cell",
+        "pattern",
+        "Hz",
+        "bursts",
+        "period ms",
+        "CV",
+        "duty",
+        "spikes/burst",
+        "most",
+        "Ca µM",
+    ];
     table.set_header(header);
     for cell in &window.cells {
         table.add_row(row(cell));
@@ -105,7 +121,9 @@ fn cells(window: &WindowReport) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let lines = table.lines();
-    lines.map(|line| format!(" {}\n", line.trim_end())).collect()
+    lines
+        .map(|line| format!(" {}\n", line.trim_end()))
+        .collect()
 }
 
 fn row(cell: &CellReport) -> Vec<String> {
@@ -118,7 +136,8 @@ fn row(cell: &CellReport) -> Vec<String> {
         number(cell.period_cv, 3),
         number(cell.duty, 3),
         number(cell.spikes_per_burst, 1),
-        cell.spikes_per_burst_max.map_or_else(|| DASH.to_string(), |n| n.to_string()),
+        cell.spikes_per_burst_max
+            .map_or_else(|| DASH.to_string(), |n| n.to_string()),
         number(cell.ca_mean_um, 1),
     ]
 }

@@ -18,6 +18,7 @@ pub(super) struct Fields<'n> {
     head: Place,
     entries: &'n [(Key, Node)],
     asked: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -48,6 +49,7 @@ impl<'n> Fields<'n> {
             head,
             entries,
             asked: Vec::new(),
+            missing: Vec::new(),
         }
     }
 
@@ -65,24 +67,19 @@ impl<'n> Fields<'n> {
             .map(|(key, node)| (key, node))
     }
 
-    /// A field that must be there.
-    pub fn required(&mut self, name: &'static str, errors: &mut Diagnostics) -> Option<&'n Node> {
+    /// A field that must be there; if it is not, [`Self::finish`] says so.
+    pub fn required(&mut self, name: &'static str) -> Option<&'n Node> {
         let found = self.optional(name);
         if found.is_none() {
-            errors.push(
-                Diagnostic::at(&self.head, format!("{} needs `{name}`", self.what))
-                    .label(format!("`{name}` is missing"))
-                    .maybe_help(self.misspelt(name)),
-            );
+            self.missing.push(name);
         }
         found
     }
 
-    /// An unknown field that is probably meant to be `name`.
-    fn misspelt(&self, name: &str) -> Option<String> {
-        let given = self.entries.iter().map(|(key, _)| key.text.as_str());
-        let near = names::nearest(name, given.filter(|given| !self.asked.contains(given)))?;
-        Some(format!("`{near}` looks like it; did you mean `{name}`?"))
+    /// Goes on as `what`, with these fields asked for and no others.
+    pub fn narrow(&mut self, what: &str, asked: &[&'static str]) {
+        what.clone_into(&mut self.what);
+        self.asked = asked.to_vec();
     }
 
     /// Where the struct as a whole is underlined.
@@ -90,23 +87,33 @@ impl<'n> Fields<'n> {
         &self.head
     }
 
-    /// Refuses every field that was not asked for.
-    pub fn finish(self, errors: &mut Diagnostics) {
+    /// Refuses every field that was not asked for, and reports the missing ones. One that is only
+    /// misspelt is reported once, as unknown.
+    pub fn finish(mut self, errors: &mut Diagnostics) {
         for (key, _) in self.entries {
-            if !self.asked.contains(&key.text.as_str()) {
-                errors.push(
-                    Diagnostic::at(
-                        &key.place,
-                        format!("{} has no field `{}`", self.what, key.text),
-                    )
-                    .label("unknown field")
-                    .maybe_help(names::hint(
-                        &key.text,
-                        self.asked.iter().copied(),
-                        "other field",
-                    )),
-                );
+            if self.asked.contains(&key.text.as_str()) {
+                continue;
             }
+            let missing = names::nearest(&key.text, self.missing.iter().copied());
+            let hint = match missing {
+                Some(name) => Some(format!("did you mean `{name}`?")),
+                None => names::hint(&key.text, self.asked.iter().copied(), "field"),
+            };
+            self.missing.retain(|name| missing != Some(*name));
+            errors.push(
+                Diagnostic::at(
+                    &key.place,
+                    format!("{} has no field `{}`", self.what, key.text),
+                )
+                .label("unknown field")
+                .maybe_help(hint),
+            );
+        }
+        for name in self.missing {
+            errors.push(
+                Diagnostic::at(&self.head, format!("{} needs `{name}`", self.what))
+                    .label(format!("`{name}` is missing")),
+            );
         }
     }
 }
@@ -234,10 +241,7 @@ pub(super) fn integer(
     errors: &mut Diagnostics,
 ) -> Option<u64> {
     let whole = match &node.value {
-        Value::Number(_) => {
-            let digits: String = node.place.text().chars().filter(|&c| c != '_').collect();
-            digits.parse::<u64>().ok()
-        }
+        Value::Number(_) => ron::from_str::<u64>(node.place.text()).ok(),
         _ => None,
     };
     let found = whole.filter(|value| range.contains(value));

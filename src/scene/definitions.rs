@@ -41,7 +41,7 @@ pub(super) struct Header {
 
 /// Reads `format`, `about` and `source`.
 pub(super) fn header(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Header {
-    if let Some(node) = fields.required("format", errors)
+    if let Some(node) = fields.required("format")
         && let Some(format) = integer(node, 0..=u64::MAX, errors)
         && format != FORMAT
     {
@@ -63,7 +63,7 @@ pub(super) fn header(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Heade
 
 /// Reads `name`.
 fn name(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Option<String> {
-    let name = key(fields.required("name", errors)?, errors)?;
+    let name = key(fields.required("name")?, errors)?;
     names::check(&name, Role::Definition, errors).then_some(name.text)
 }
 
@@ -82,7 +82,7 @@ pub(super) fn channel(root: &Node, errors: &mut Diagnostics) -> Option<ChannelDe
     name(&mut fields, errors);
     let parameters = parameters(&mut fields, Role::ChannelParameter, errors);
     let reversal = fields
-        .required("reversal", errors)
+        .required("reversal")
         .and_then(|node| reversal(node, errors));
     let carries_calcium = fields
         .optional("carries_calcium")
@@ -140,11 +140,11 @@ fn reversal(node: &Node, errors: &mut Diagnostics) -> Option<Reversal> {
         return None;
     }
     let mut fields = Fields::new("a Nernst potential", node.head(), entries);
-    let slope = fields.required("slope_mV", errors).and_then(|node| {
+    let slope = fields.required("slope_mV").and_then(|node| {
         let rule = above_zero("the slope is RT/zF, 12.2 mV for calcium at 11 °C");
         number(node, rule, errors)
     });
-    let outside = fields.required("outside_uM", errors).and_then(|node| {
+    let outside = fields.required("outside_uM").and_then(|node| {
         let rule = above_zero("the logarithm of the concentration is taken");
         number(node, rule, errors)
     });
@@ -185,7 +185,7 @@ fn gate(
     let named = names::check(key, Role::Gate, errors);
     let mut fields = Fields::of(node, "a gate", errors)?;
     let power = fields
-        .required("power", errors)
+        .required("power")
         .and_then(|node| integer(node, 1..=7, errors))
         .and_then(|power| u8::try_from(power).ok());
     let variables = [Variable::V, Variable::Ca];
@@ -326,7 +326,7 @@ fn chemical(
     let mut fields = Fields::of(node, "a chemical synapse", errors)?;
     let gate = gate_kinetics(&mut fields, &[Variable::VPre], parameters, errors);
     let reversal = fields
-        .required("reversal", errors)
+        .required("reversal")
         .and_then(|node| expression(node, &[], parameters, errors));
     let start = optional_expression(&mut fields, "start", &[], parameters, errors);
     fields.finish(errors);
@@ -380,9 +380,9 @@ pub(super) fn cell(
     fields.optional("include");
     let name = name(&mut fields, errors);
     let channels = fields
-        .required("channels", errors)
+        .required("channels")
         .and_then(|node| channels(node, library, errors));
-    let capacitance = fields.required("capacitance", errors).and_then(|node| {
+    let capacitance = fields.required("capacitance").and_then(|node| {
         let rule = above_zero("the voltage of a membrane without capacitance is not defined");
         number(node, rule, errors)
     });
@@ -470,10 +470,10 @@ fn channels(
 fn calcium(node: &Node, area: Option<f64>, errors: &mut Diagnostics) -> Option<CalciumPool> {
     let mut fields = Fields::of(node, "a calcium pool", errors)?;
     let tau = fields
-        .required("tau_ms", errors)
+        .required("tau_ms")
         .and_then(|node| units::time(node, above_zero("calcium relaxes with this time"), errors));
     let rest = fields
-        .required("rest_uM", errors)
+        .required("rest_uM")
         .and_then(|node| units::concentration(node, CONCENTRATION, errors));
     let influx_rule = not_negative("inward calcium current raises calcium");
     let influx = match (fields.entry("per_density"), fields.entry("per_nA")) {
@@ -615,14 +615,14 @@ fn dic(
 ) -> Option<DicDefinition> {
     let mut fields = Fields::of(node, "the analysis of dynamic input conductances", errors)?;
     let timescales = ["fast", "slow", "ultraslow"].map(|name| {
-        let node = fields.required(name, errors)?;
+        let node = fields.required(name)?;
         timescale(node, channels, errors)
     });
     let threshold = fields
-        .required("threshold", errors)
+        .required("threshold")
         .and_then(|node| threshold(node, errors));
     let normalise_by = fields
-        .required("normalise_by", errors)
+        .required("normalise_by")
         .and_then(|node| channel_name(node, channels, errors));
     let calcium_at = fields
         .optional("calcium_at")
@@ -658,11 +658,11 @@ fn threshold(node: &Node, errors: &mut Diagnostics) -> Option<ThresholdRule> {
         Value::Struct(Some(name), entries) if name.text == "Scan" => {
             let mut fields = Fields::new("a scan", node.head(), entries);
             let [from, to, fallback] = ["from", "to", "fallback"].map(|name| {
-                let node = fields.required(name, errors)?;
+                let node = fields.required(name)?;
                 units::voltage(node, errors)
             });
             let step = fields
-                .required("step", errors)
+                .required("step")
                 .and_then(|node| number(node, above_zero("the scan would never end"), errors));
             fields.finish(errors);
             let (from, to) = (from?, to?);

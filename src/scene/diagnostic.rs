@@ -1,13 +1,13 @@
 //! What is wrong with a scene, where, and what to do about it; rendering of all of it for people.
 
-use std::fmt;
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
     SourceCode, SourceSpan, SpanContents,
 };
 
-use super::source::Place;
+use super::source::{Place, Source};
 
 /// One error.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Diagnostic {
         let elsewhere = self.others.iter().filter(|(other, _)| {
             self.place
                 .as_ref()
-                .is_none_or(|place| !same_source(place, other))
+                .is_none_or(|place| !shown_together(place, other))
         });
         let lines: Vec<String> = elsewhere
             .map(|(place, label)| format!("{label}: {place}"))
@@ -107,24 +107,33 @@ impl Diagnostic {
     }
 }
 
-fn same_source(a: &Place, b: &Place) -> bool {
-    std::sync::Arc::ptr_eq(a.source(), b.source())
+/// Whether two places fit into one excerpt; the renderer would show all lines between them.
+fn shown_together(a: &Place, b: &Place) -> bool {
+    const LINES: usize = 8;
+    Arc::ptr_eq(a.source(), b.source()) && a.line().abs_diff(b.line()) <= LINES
 }
+
+/// More errors than a person works through at a time are counted, not shown.
+const RENDERED: usize = 100;
 
 /// All errors of a scene.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     errors: Vec<Diagnostic>,
+    /// File, offset and message of those with a place.
+    known: HashSet<(usize, usize, String)>,
 }
 
 impl Diagnostics {
     /// Adds an error, unless the same one stands there already: a cell that is copied with `like`
     /// carries its mistakes along, but they are made once.
     pub fn push(&mut self, error: Diagnostic) {
-        let known = |other: &Diagnostic| {
-            other.place.is_some() && other.place == error.place && other.message == error.message
-        };
-        if !self.errors.iter().any(known) {
+        let new = error.place.as_ref().is_none_or(|place| {
+            let file = Arc::as_ptr(place.source()).addr();
+            let at = place.span().start;
+            self.known.insert((file, at, error.message.clone()))
+        });
+        if new {
             self.errors.push(error);
         }
     }
@@ -167,7 +176,7 @@ impl Diagnostics {
             .with_links(false)
             .without_primary_span_start();
         let mut text = String::new();
-        for error in &self.errors {
+        for error in self.errors.iter().take(RENDERED) {
             // Formatting into a String fails only if the text cannot be cut as asked; the plain
             // message is then still worth having.
             let mut one = String::new();
@@ -184,6 +193,9 @@ impl Diagnostics {
             0 | 1 => {
                 text.pop();
             }
+            n if n > RENDERED => {
+                text.push_str(&format!("{n} errors, the first {RENDERED} shown\n"))
+            }
             n => text.push_str(&format!("{n} errors\n")),
         }
         text
@@ -192,9 +204,9 @@ impl Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(error: Diagnostic) -> Self {
-        Self {
-            errors: vec![error],
-        }
+        let mut errors = Self::default();
+        errors.push(error);
+        errors
     }
 }
 
@@ -224,11 +236,7 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(error: &'a Diagnostic) -> Self {
-        let text = error.place.as_ref().map(|place| NamedText {
-            // Line and column are put into the name: the renderer would count bytes.
-            name: place.to_string(),
-            text: place.source().text(),
-        });
+        let text = error.place.as_ref().map(|place| NamedText(place.source()));
         Self { error, text }
     }
 }
@@ -259,18 +267,16 @@ impl miette::Diagnostic for Report<'_> {
             .error
             .others
             .iter()
-            .filter(move |(other, _)| same_source(place, other))
+            .filter(move |(other, _)| shown_together(place, other))
             .map(|(other, label)| LabeledSpan::new_with_span(Some(label.clone()), other.span()));
         Some(Box::new(std::iter::once(primary).chain(others)))
     }
 }
 
-/// A text that tells the renderer its name.
+/// A text that names the places in it. The renderer would count columns in bytes, so line and
+/// column are made part of the name.
 #[derive(Debug)]
-struct NamedText<'a> {
-    name: String,
-    text: &'a str,
-}
+struct NamedText<'a>(&'a Arc<Source>);
 
 impl SourceCode for NamedText<'_> {
     fn read_span<'a>(
@@ -279,14 +285,16 @@ impl SourceCode for NamedText<'_> {
         lines_before: usize,
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let inner = self.text.read_span(span, lines_before, lines_after)?;
+        let inner = self.0.text().read_span(span, lines_before, lines_after)?;
+        let start = span.offset();
         Ok(Box::new(MietteSpanContents::new_named(
-            self.name.clone(),
+            Place::new(self.0, start..start).to_string(),
             inner.data(),
             *inner.span(),
             inner.line(),
             inner.column(),
-            inner.line_count(),
+            // Labels lie so close together that one excerpt shall hold them all: it reaches far.
+            usize::MAX / 2,
         )))
     }
 }

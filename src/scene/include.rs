@@ -244,16 +244,17 @@ fn locate(name: &Key, folder: Option<&Path>, errors: &mut Diagnostics) -> Option
         .find_map(|kind| Found::shipped(kind, &name.text));
     if found.is_none() {
         let known = Kind::ALL.into_iter().flat_map(shipped::names);
+        let help = match names::nearest(&name.text, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("a file is included as `\"{}.ron\"`", name.text),
+        };
         errors.push(
             Diagnostic::at(
                 &name.place,
                 format!("nothing called `{}` ships with Homarus", name.text),
             )
             .label("cannot be included")
-            .maybe_help(
-                names::nearest(&name.text, known).map(|near| format!("did you mean `{near}`?")),
-            )
-            .help(format!("a file is included as `\"{}.ron\"`", name.text)),
+            .help(help),
         );
     }
     found

@@ -121,13 +121,23 @@ impl Library {
         if let Some(source) = shipped::find(kind, &name.text) {
             return syntax::parse(&source, errors);
         }
-        let known = included.map(|(name, _)| name).chain(shipped::names(kind));
-        errors.push(
-            Diagnostic::at(&name.place, format!("there is no {kind} `{}`", name.text))
-                .label(format!("unknown {kind}"))
-                .maybe_help(names::hint(&name.text, known, &kind.to_string()))
-                .help("a file that defines one is named in the scene's `include: [\"….ron\"]`"),
-        );
+        let known: Vec<&str> = included
+            .map(|(name, _)| name)
+            .chain(shipped::names(kind))
+            .collect();
+        let error = Diagnostic::at(&name.place, format!("there is no {kind} `{}`", name.text))
+            .label(format!("unknown {kind}"))
+            .maybe_help(names::hint(
+                &name.text,
+                known.iter().copied(),
+                &kind.to_string(),
+            ));
+        errors.push(match names::nearest(&name.text, known) {
+            Some(_) => error,
+            None => error.help(format!(
+                "a {kind} of your own is a file that the scene includes"
+            )),
+        });
         None
     }
 }

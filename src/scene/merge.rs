@@ -92,6 +92,8 @@ struct Cells<'a> {
     by_name: HashMap<&'a str, usize>,
     base: HashMap<&'a str, &'a Node>,
     done: Vec<Option<Node>>,
+    /// Cells that lie on the chain that is being followed.
+    on_chain: Vec<bool>,
 }
 
 /// Where a cell comes from before its own fields are laid over.
@@ -118,6 +120,7 @@ fn cells(base: &[(Key, Node)], own: &[(Key, Node)], errors: &mut Diagnostics) ->
             .map(|(key, node)| (key.text.as_str(), node))
             .collect(),
         done: vec![None; own.len()],
+        on_chain: vec![false; own.len()],
     };
     for index in 0..own.len() {
         resolver.resolve(index, errors);
@@ -143,33 +146,32 @@ impl<'a> Cells<'a> {
     /// on the way back. A chain may be as long as the scene, so this is no recursion.
     fn resolve(&mut self, index: usize, errors: &mut Diagnostics) {
         let mut chain = Vec::new();
-        let mut on_chain = vec![index];
         let mut at = index;
         let mut under = loop {
             if let Some(node) = &self.done[at] {
                 break Some(node.clone());
             }
             chain.push(at);
+            self.on_chain[at] = true;
             match self.origin(at, errors) {
                 Origin::Nothing => break None,
                 Origin::Node(node) => break Some(node.clone()),
-                Origin::Own(next) if on_chain.contains(&next) && self.done[next].is_none() => {
+                Origin::Own(next) if self.on_chain[next] => {
                     self.report_cycle(&chain, next, errors);
                     break None;
                 }
-                Origin::Own(next) => {
-                    on_chain.push(next);
-                    at = next;
-                }
+                Origin::Own(next) => at = next,
             }
         };
         for &at in chain.iter().rev() {
-            let own = without_like(&self.own[at].1);
+            let own = &self.own[at].1;
             let node = match &under {
-                Some(under) => value(under, &own),
-                None => own,
+                Some(under) => value(under, &without_like(own)),
+                // `like` stays where it leads nowhere: what the cell lacks may be what it would copy.
+                None => own.clone(),
             };
             self.done[at] = Some(node.clone());
+            self.on_chain[at] = false;
             under = Some(node);
         }
     }

@@ -138,7 +138,10 @@ pub(super) fn nearest<'a>(
             let distance = strsim::damerau_levenshtein(&lower, &name.to_lowercase());
             (distance, name)
         })
-        .filter(|&(distance, _)| distance <= allowed)
+        .filter(|&(distance, name)| {
+            let longer = name.chars().count().max(found.chars().count());
+            distance <= allowed && 2 * distance <= longer
+        })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, name)| name)
 }

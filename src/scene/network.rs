@@ -65,7 +65,7 @@ pub(super) fn scene(
     let settings = Settings::read(&mut fields, errors);
 
     let mut network = Network::new(library);
-    match fields.required("cells", errors) {
+    match fields.required("cells") {
         Some(node) => network.read_cells(node, errors),
         None => {
             // Whatever else is written refers to cells; it is judged once there are some.
@@ -82,7 +82,7 @@ pub(super) fn scene(
     if let Some(node) = fields.optional("edges") {
         network.read_edges(node, errors);
     }
-    let duration = settings.duration.as_ref();
+    let duration = settings.duration_ms;
     let protocol = fields
         .optional("protocol")
         .map_or(Some(Vec::new()), |node| {
@@ -99,12 +99,11 @@ pub(super) fn scene(
     fields.finish(errors);
 
     let (cells, edges): (Vec<_>, Vec<_>) = (network.cells, network.edges);
-    let (duration_ms, _) = settings.duration?;
     Some(Scene {
         name: name.to_owned(),
         about: header.about,
         source: header.source,
-        duration_ms,
+        duration_ms: settings.duration_ms?,
         step_ms: settings.step_ms?,
         control_ms: settings.control_ms?,
         seed: settings.seed?,
@@ -131,8 +130,7 @@ pub(super) fn scene(
 
 /// Numbers and words at the top of a scene; `None` where one is wrong.
 struct Settings {
-    /// With its place, which errors about times point at.
-    duration: Option<(f64, Place)>,
+    duration_ms: Option<f64>,
     step_ms: Option<f64>,
     control_ms: Option<f64>,
     seed: Option<u64>,
@@ -146,11 +144,11 @@ struct Settings {
 
 impl Settings {
     fn read(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Self {
-        let duration = fields.required("duration_ms", errors).and_then(|node| {
+        let duration = fields.required("duration_ms").and_then(|node| {
             let rule = above_zero("the run would end before it begins");
-            units::time(node, rule, errors).map(|value| (value, node.place.clone()))
+            units::time(node, rule, errors)
         });
-        let step = fields.required("step_ms", errors).and_then(|node| {
+        let step = fields.required("step_ms").and_then(|node| {
             let rule = above_zero("time would stand still");
             units::time(node, rule, errors).map(|value| (value, node))
         });
@@ -190,7 +188,7 @@ impl Settings {
             );
         }
         Self {
-            duration,
+            duration_ms: duration,
             step_ms: step.map(|(step, _)| step),
             control_ms: control,
             seed: fields
@@ -249,8 +247,8 @@ fn word<T: Copy + Default>(
 
 /// What protocol entries are held against.
 pub(super) struct Known<'n> {
-    /// Duration (ms) and where it is stated, if it is right.
-    pub duration: Option<&'n (f64, Place)>,
+    /// Duration (ms), if it is right.
+    pub duration: Option<f64>,
     /// Cells: name and whether the area is known; `None` for one that is wrong.
     pub cells: Vec<(&'n str, Option<bool>)>,
     /// Channels of all cell types.
@@ -284,7 +282,7 @@ impl<'l> Network<'l> {
         }
     }
 
-    fn known<'n>(&'n self, duration: Option<&'n (f64, Place)>) -> Known<'n> {
+    fn known(&self, duration: Option<f64>) -> Known<'_> {
         let mut channels: Vec<&str> = Vec::new();
         for (_, cell) in &self.types {
             for (name, _) in &cell.channels {
@@ -331,11 +329,15 @@ impl<'l> Network<'l> {
 
     fn cell(&mut self, key: &Key, node: &Node, errors: &mut Diagnostics) -> Option<Cell> {
         let mut fields = Fields::of(node, "a cell", errors)?;
-        // `like` was resolved when files were merged.
-        fields.optional("like");
-        let index = fields
-            .required("cell", errors)
-            .and_then(|node| self.cell_type(node, errors));
+        // `like` was resolved when files were merged; one that is left leads nowhere, which was
+        // reported, and what it should have copied is not missed a second time.
+        let lost = fields.optional("like").is_some();
+        let cell = if lost {
+            fields.optional("cell")
+        } else {
+            fields.required("cell")
+        };
+        let index = cell.and_then(|node| self.cell_type(node, errors));
         let given = CellFields::take(&mut fields);
         let own_area = optional_area(&mut fields, errors);
         fields.finish(errors);
@@ -418,8 +420,7 @@ impl<'l> Network<'l> {
     }
 
     fn read_edges(&mut self, node: &Node, errors: &mut Diagnostics) {
-        let mut joined: BTreeMap<(usize, usize, usize), Vec<(Option<String>, Place)>> =
-            BTreeMap::new();
+        let mut joined: BTreeMap<_, Vec<NamedPlace>> = BTreeMap::new();
         for node in list(node, errors).unwrap_or_default() {
             let edge = self.edge(node, errors);
             if let Some(edge) = &edge {
@@ -434,13 +435,13 @@ impl<'l> Network<'l> {
     fn edge(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<Edge> {
         let mut fields = Fields::of(node, "an edge", errors)?;
         let [pre, post] = ["pre", "post"].map(|name| {
-            let node = fields.required(name, errors)?;
+            let node = fields.required(name)?;
             self.cell_index(&key(node, errors)?, errors)
         });
         let kind = fields
-            .required("kind", errors)
+            .required("kind")
             .and_then(|node| self.kind(node, errors));
-        let g_node = fields.required("g", errors);
+        let g_node = fields.required("g");
         let g = g_node.and_then(|node| units::conductance(node, errors));
         let name = match fields.optional("name") {
             Some(node) => key(node, errors).and_then(|name| {
@@ -590,14 +591,14 @@ impl<'l> Network<'l> {
     ) -> Option<Rhythm> {
         let mut fields = Fields::of(node, "a rhythm", errors)?;
         let name = fields
-            .required("name", errors)
+            .required("name")
             .and_then(|node| key(node, errors))
             .filter(|name| names::check(name, Role::Rhythm, errors));
         if let Some(name) = &name {
             refuse_same_name(names, name, "rhythm", errors);
         }
         let cells = fields
-            .required("cells", errors)
+            .required("cells")
             .and_then(|node| self.rhythm_cells(node, errors));
         let reference = match (fields.optional("reference"), &cells) {
             (Some(node), Some(cells)) => self.member(&key(node, errors)?, cells, errors),
@@ -728,13 +729,11 @@ fn refuse_same_name(known: &mut Vec<Key>, name: &Key, what: &str, errors: &mut D
     }
 }
 
+/// The name of an edge, if any, and where it is written.
+type NamedPlace = (Option<String>, Place);
+
 /// Refuses an edge that a path could not tell from an earlier one.
-fn refuse_same_edge(
-    same: &[(Option<String>, Place)],
-    edge: &Edge,
-    node: &Node,
-    errors: &mut Diagnostics,
-) {
+fn refuse_same_edge(same: &[NamedPlace], edge: &Edge, node: &Node, errors: &mut Diagnostics) {
     let clash = same
         .iter()
         .find(|(name, _)| name.is_none() || edge.name.is_none() || *name == edge.name);
@@ -939,9 +938,9 @@ fn homeostat(
 ) -> Option<Homeostat> {
     let mut fields = Fields::of(node, "homeostasis", errors)?;
     let channels = fields
-        .required("channels", errors)
+        .required("channels")
         .and_then(|node| channel_lanes(node, definition, errors));
-    let ca_target = fields.required("Ca_target", errors).and_then(|node| {
+    let ca_target = fields.required("Ca_target").and_then(|node| {
         let rule = above_zero("calcium is never driven to zero");
         units::concentration(node, rule, errors)
     });
@@ -1013,10 +1012,10 @@ fn controller(
 ) -> Option<Controller> {
     let mut fields = Fields::of(node, "a controller", errors)?;
     let channels = fields
-        .required("channels", errors)
+        .required("channels")
         .and_then(|node| two_channels(node, definition, regulated, errors));
     let [g_s, g_u] = ["g_s", "g_u"].map(|name| {
-        let node = fields.required(name, errors)?;
+        let node = fields.required(name)?;
         number(node, ANY, errors)
     });
     let gain = not_negative("the controller would push away from its target");
@@ -1092,11 +1091,7 @@ fn two_channels(
     Some([a.0, b.0])
 }
 
-fn windows(
-    node: &Node,
-    duration: Option<&(f64, Place)>,
-    errors: &mut Diagnostics,
-) -> Option<Vec<Window>> {
+fn windows(node: &Node, duration: Option<f64>, errors: &mut Diagnostics) -> Option<Vec<Window>> {
     let mut labels = Vec::new();
     let read: Vec<Option<Window>> = list(node, errors)?
         .iter()
@@ -1107,19 +1102,19 @@ fn windows(
 
 fn window(
     node: &Node,
-    duration: Option<&(f64, Place)>,
+    duration: Option<f64>,
     labels: &mut Vec<Key>,
     errors: &mut Diagnostics,
 ) -> Option<Window> {
     let mut fields = Fields::of(node, "a window", errors)?;
     let label = fields
-        .required("label", errors)
+        .required("label")
         .and_then(|node| text(node, errors).and_then(|_| key(node, errors)));
     if let Some(label) = &label {
         refuse_same_name(labels, label, "window", errors);
     }
     let [from, to] = ["from_ms", "to_ms"].map(|name| {
-        let node = fields.required(name, errors)?;
+        let node = fields.required(name)?;
         Some((units::time(node, TIME, errors)?, node))
     });
     fields.finish(errors);
@@ -1145,12 +1140,12 @@ pub(super) fn beyond(
     time: f64,
     place: &Place,
     what: &str,
-    duration: Option<&(f64, Place)>,
+    duration: Option<f64>,
 ) -> Option<Diagnostic> {
-    let (end, end_place) = duration?;
-    (time > *end).then(|| {
+    let end = duration?;
+    (time > end).then(|| {
         Diagnostic::at(place, format!("{what} after the run"))
             .label(format!("{time} ms"))
-            .and(end_place, format!("the run ends at {end} ms"))
+            .help(format!("the run ends at {end} ms, its `duration_ms`"))
     })
 }

@@ -34,12 +34,20 @@ pub fn protocol(scene: &Scene) -> Result<Vec<engine::Entry>, Diagnostics> {
         match resolve(scene, &names, entry) {
             Ok(actions) => {
                 let at_ms = entry.at_ms;
-                entries.extend(actions.into_iter().map(|action| engine::Entry { at_ms, action }));
+                entries.extend(
+                    actions
+                        .into_iter()
+                        .map(|action| engine::Entry { at_ms, action }),
+                );
             }
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(entries) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(entries)
+    } else {
+        Err(errors)
+    }
 }
 
 /// Names of everything in a scene.
@@ -73,55 +81,85 @@ pub fn names(scene: &Scene) -> Names {
             parameters: kind.parameters.iter().map(|(p, _)| p.clone()).collect(),
         }
     });
-    Names { cells: cells.collect(), groups: scene.groups.clone(), edges: edges.collect() }
+    Names {
+        cells: cells.collect(),
+        groups: scene.groups.clone(),
+        edges: edges.collect(),
+    }
 }
 
-fn resolve(
-    scene: &Scene,
-    names: &Names,
-    entry: &Entry,
-) -> Result<Vec<engine::Action>, Diagnostic> {
+fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
     let fail = |error: PathError| {
-        Diagnostic::at(&entry.origin, error.message).label("this path").maybe_help(error.help)
+        Diagnostic::at(&entry.origin, error.message)
+            .label("this path")
+            .maybe_help(error.help)
     };
     let scalars = |path: &str| names.scalars(path).map_err(fail);
     let cells = |path: &str| names.select_cells(path).map_err(fail);
     Ok(match &entry.action {
-        Action::Set { path, to } => vec![engine::Action::Set { targets: scalars(path)?, to: *to }],
+        Action::Set { path, to } => vec![engine::Action::Set {
+            targets: scalars(path)?,
+            to: *to,
+        }],
         Action::Scale { path, by } => {
-            vec![engine::Action::Scale { targets: scalars(path)?, by: *by }]
+            vec![engine::Action::Scale {
+                targets: scalars(path)?,
+                by: *by,
+            }]
         }
         Action::Ramp { path, to, over_ms } => {
-            vec![engine::Action::Ramp { targets: scalars(path)?, to: *to, over_ms: *over_ms }]
+            vec![engine::Action::Ramp {
+                targets: scalars(path)?,
+                to: *to,
+                over_ms: *over_ms,
+            }]
         }
-        Action::Block { path, by, controller_sees } => vec![engine::Action::Block {
+        Action::Block {
+            path,
+            by,
+            controller_sees,
+        } => vec![engine::Action::Block {
             channels: names.select_channels(path).map_err(fail)?,
             by: *by,
             controller_sees: *controller_sees,
         }],
         Action::Cut { path } => vec![connect(names, path, false).map_err(fail)?],
         Action::Restore { path } => vec![connect(names, path, true).map_err(fail)?],
-        Action::Current { cells: path, amplitude, for_ms } => {
-            let cells = cells(path)?.into_iter().map(|cell| {
-                density(scene, cell, *amplitude).map(|amplitude| (cell, amplitude)).ok_or_else(|| {
-                    let name = &scene.cells[cell].name;
-                    Diagnostic::at(&entry.origin, format!("cell `{name}` has no area"))
+        Action::Current {
+            cells: path,
+            amplitude,
+            for_ms,
+        } => {
+            let cells =
+                cells(path)?.into_iter().map(|cell| {
+                    density(scene, cell, *amplitude)
+                        .map(|amplitude| (cell, amplitude))
+                        .ok_or_else(|| {
+                            let name = &scene.cells[cell].name;
+                            Diagnostic::at(&entry.origin, format!("cell `{name}` has no area"))
                         .label("a current in nA needs one")
                         .help("give the cell an `area_cm2`, or the current as a density (µA/cm²)")
-                })
-            });
+                        })
+                });
             vec![engine::Action::Current {
                 cells: cells.collect::<Result<_, _>>()?,
                 for_ms: *for_ms,
             }]
         }
-        Action::Modulate { cells: path, g_s, g_u } => {
+        Action::Modulate {
+            cells: path,
+            g_s,
+            g_u,
+        } => {
             let cells = cells(path)?;
             if let Some(cell) = cells.iter().find(|c| scene.cells[**c].controller.is_none()) {
                 let name = &scene.cells[*cell].name;
-                return Err(Diagnostic::at(&entry.origin, format!("cell `{name}` has no controller"))
-                    .label("nothing to modulate")
-                    .help("give the cell a `controller`"));
+                return Err(Diagnostic::at(
+                    &entry.origin,
+                    format!("cell `{name}` has no controller"),
+                )
+                .label("nothing to modulate")
+                .help("give the cell a `controller`"));
             }
             let target = |scalar, value: &Option<f64>| {
                 value.map(|to| engine::Action::Set {
@@ -129,30 +167,61 @@ fn resolve(
                     to,
                 })
             };
-            [target(CellScalar::GS, g_s), target(CellScalar::GU, g_u)].into_iter().flatten().collect()
+            [target(CellScalar::GS, g_s), target(CellScalar::GU, g_u)]
+                .into_iter()
+                .flatten()
+                .collect()
         }
-        Action::Overwrite { cells: path, gbar, mrna } => {
+        Action::Overwrite {
+            cells: path,
+            gbar,
+            mrna,
+        } => {
             let mut values = Vec::new();
             for cell in cells(path)? {
                 for (channel, g) in gbar {
                     values.push((cell, lane(names, cell, channel, entry)?, *g));
                 }
             }
-            vec![engine::Action::Overwrite { gbar: values, mrna: *mrna }]
+            vec![engine::Action::Overwrite {
+                gbar: values,
+                mrna: *mrna,
+            }]
         }
-        Action::Compensate { cells: path, channels, g_s, g_u, mrna } => {
+        Action::Compensate {
+            cells: path,
+            channels,
+            g_s,
+            g_u,
+            mrna,
+        } => {
             let mut solved = Vec::new();
             for cell in cells(path)? {
                 let [a, b] = channels;
-                solved.push((cell, [lane(names, cell, a, entry)?, lane(names, cell, b, entry)?]));
+                solved.push((
+                    cell,
+                    [lane(names, cell, a, entry)?, lane(names, cell, b, entry)?],
+                ));
             }
             let (g_s, g_u, mrna) = (*g_s, *g_u, *mrna);
-            vec![engine::Action::Compensate { cells: solved, g_s, g_u, mrna }]
+            vec![engine::Action::Compensate {
+                cells: solved,
+                g_s,
+                g_u,
+                mrna,
+            }]
         }
-        Action::Switch { regulator, path, on } => {
+        Action::Switch {
+            regulator,
+            path,
+            on,
+        } => {
             let channels: Vec<(usize, Option<usize>)> = if path.contains('.') {
                 let channels = names.select_channels(path).map_err(fail)?;
-                channels.into_iter().map(|(cell, lane)| (cell, Some(lane))).collect()
+                channels
+                    .into_iter()
+                    .map(|(cell, lane)| (cell, Some(lane)))
+                    .collect()
             } else {
                 cells(path)?.into_iter().map(|cell| (cell, None)).collect()
             };
@@ -163,7 +232,11 @@ fn resolve(
             }]
         }
         Action::Reset { cells: path, v, ca } => {
-            vec![engine::Action::Reset { cells: cells(path)?, v: *v, ca: *ca }]
+            vec![engine::Action::Reset {
+                cells: cells(path)?,
+                v: *v,
+                ca: *ca,
+            }]
         }
     })
 }
@@ -194,12 +267,18 @@ fn density(scene: &Scene, cell: usize, current: Current) -> Option<f64> {
 
 fn lane(names: &Names, cell: usize, channel: &str, entry: &Entry) -> Result<usize, Diagnostic> {
     let cell = &names.cells[cell];
-    cell.channels.iter().position(|c| c.name == channel).ok_or_else(|| {
-        let known: Vec<&str> = cell.channels.iter().map(|c| c.name.as_str()).collect();
-        Diagnostic::at(&entry.origin, format!("cell `{}` has no channel `{channel}`", cell.name))
+    cell.channels
+        .iter()
+        .position(|c| c.name == channel)
+        .ok_or_else(|| {
+            let known: Vec<&str> = cell.channels.iter().map(|c| c.name.as_str()).collect();
+            Diagnostic::at(
+                &entry.origin,
+                format!("cell `{}` has no channel `{channel}`", cell.name),
+            )
             .label("in this entry")
             .help(format!("its channels are {}", known.join(", ")))
-    })
+        })
 }
 
 fn switchable(
@@ -225,9 +304,13 @@ fn switchable(
                 Some(lane) => format!("channel `{}.{}`", cell.name, cell.channels[*lane].name),
                 None => format!("cell `{}`", cell.name),
             };
-            return Err(Diagnostic::at(&entry.origin, format!("{what} has no {word} to switch"))
-                .label("this path")
-                .help(format!("list it in the cell's `{word}`; `on: false` keeps it off at first")));
+            return Err(
+                Diagnostic::at(&entry.origin, format!("{what} has no {word} to switch"))
+                    .label("this path")
+                    .help(format!(
+                        "list it in the cell's `{word}`; `on: false` keeps it off at first"
+                    )),
+            );
         }
     }
     Ok(())

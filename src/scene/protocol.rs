@@ -44,7 +44,7 @@ pub(super) fn read(node: &Node, known: &Known<'_>, errors: &mut Diagnostics) -> 
 
 fn entry(node: &Node, known: &Known<'_>, errors: &mut Diagnostics) -> Option<Entry> {
     let mut fields = Fields::of(node, "a protocol entry", errors)?;
-    let at = fields.required("at_ms", errors).and_then(|node| {
+    let at = fields.required("at_ms").and_then(|node| {
         let time = units::time(node, not_negative("a run begins at 0"), errors)?;
         errors_if_any(
             beyond(time, &node.place, "this comes", known.duration),
@@ -52,35 +52,9 @@ fn entry(node: &Node, known: &Known<'_>, errors: &mut Diagnostics) -> Option<Ent
         );
         Some(time)
     });
-    let given: Vec<(&'static str, &Key, &Node)> = ACTIONS
-        .into_iter()
-        .filter_map(|name| fields.entry(name).map(|(key, node)| (name, key, node)))
-        .collect();
-    let (action, path_node) = match given.as_slice() {
-        [(action, _, node)] => (*action, *node),
-        [] => {
-            errors.push(
-                Diagnostic::at(fields.head(), "this protocol entry does nothing")
-                    .label("no action")
-                    .maybe_help(misspelt_action(node))
-                    .help(format!("an action is one of {}", names::list(&ACTIONS))),
-            );
-            return None;
-        }
-        [(_, first, _), (_, second, _), ..] => {
-            errors.push(
-                Diagnostic::at(&second.place, "a protocol entry does one thing")
-                    .label("second action")
-                    .and(&first.place, "first action")
-                    .help("write two entries with the same `at_ms`"),
-            );
-            return None;
-        }
-    };
+    let (action, path_node) = the_action(&mut fields, node, errors)?;
     let path = key(path_node, errors);
-    let mut fields = Fields::new(&format!("`{action}`"), fields.head().clone(), entries(node));
-    fields.optional("at_ms");
-    fields.entry(action);
+    fields.narrow(&format!("`{action}`"), &["at_ms", action]);
     let origin = path_node.place.clone();
     let mut reader = Reader {
         fields,
@@ -98,6 +72,40 @@ fn entry(node: &Node, known: &Known<'_>, errors: &mut Diagnostics) -> Option<Ent
     })
 }
 
+/// The one field that says what is done, and its value.
+fn the_action<'n>(
+    fields: &mut Fields<'n>,
+    node: &'n Node,
+    errors: &mut Diagnostics,
+) -> Option<(&'static str, &'n Node)> {
+    let given: Vec<(&'static str, &Key, &Node)> = ACTIONS
+        .into_iter()
+        .filter_map(|name| fields.entry(name).map(|(key, node)| (name, key, node)))
+        .collect();
+    match given.as_slice() {
+        [(action, _, node)] => Some((*action, *node)),
+        [] => {
+            errors.push(
+                Diagnostic::at(fields.head(), "this protocol entry does nothing")
+                    .label("no action")
+                    .help(misspelt_action(node).unwrap_or_else(|| {
+                        format!("an action is one of {}", names::list(&ACTIONS))
+                    })),
+            );
+            None
+        }
+        [(_, first, _), (_, second, _), ..] => {
+            errors.push(
+                Diagnostic::at(&second.place, "a protocol entry does one thing")
+                    .label("second action")
+                    .and(&first.place, "first action")
+                    .help("write two entries with the same `at_ms`"),
+            );
+            None
+        }
+    }
+}
+
 fn entries(node: &Node) -> &[(Key, Node)] {
     match &node.value {
         super::syntax::Value::Struct(_, entries) => entries,
@@ -109,7 +117,7 @@ fn entries(node: &Node) -> &[(Key, Node)] {
 fn misspelt_action(node: &Node) -> Option<String> {
     entries(node).iter().find_map(|(key, _)| {
         let near = names::nearest(&key.text, ACTIONS).filter(|near| *near != key.text)?;
-        Some(format!("`{}` looks like `{near}`", key.text))
+        Some(format!("is `{}` meant to be `{near}`?", key.text))
     })
 }
 
@@ -177,7 +185,7 @@ impl<'n> Reader<'_, 'n> {
     }
 
     fn required(&mut self, name: &'static str) -> Option<&'n Node> {
-        self.fields.required(name, self.errors)
+        self.fields.required(name)
     }
 
     fn number(&mut self, name: &'static str, rule: Rule) -> Option<f64> {

@@ -31,7 +31,11 @@ pub type Override = (String, f64);
 /// # Errors
 /// Kinetics that no table can hold, a path that names nothing.
 pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagnostics> {
-    let timing = Timing { dt: scene.step_ms, control: scene.control_ms, end: scene.duration_ms };
+    let timing = Timing {
+        dt: scene.step_ms,
+        control: scene.control_ms,
+        end: scene.duration_ms,
+    };
     let scheme = match scene.integrator {
         Integrator::Exponential => Scheme::Exponential,
         Integrator::Reference => Scheme::Reference,
@@ -39,7 +43,10 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
     let mut simulation = Simulation::new(timing, scheme);
     let world = &mut simulation.world;
     world.insert_resource(Protocol::new(paths::protocol(scene)?));
-    world.insert_resource(Detection { threshold: scene.threshold_mv, rearm: scene.rearm_mv });
+    world.insert_resource(Detection {
+        threshold: scene.threshold_mv,
+        rearm: scene.rearm_mv,
+    });
     let mut observers = Observers::default();
     for window in &scene.windows {
         observers.window(window.from_ms, window.to_ms);
@@ -53,7 +60,9 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
             .map_err(|e| Diagnostic::new(format!("cell `{}`: {e}", cell.name)))?;
     }
     for edge in &scene.edges {
-        simulation.edge(synapse(scene, edge)).map_err(|e| Diagnostic::new(e.to_string()))?;
+        simulation
+            .edge(synapse(scene, edge))
+            .map_err(|e| Diagnostic::new(e.to_string()))?;
     }
     simulation.groups(scene.groups.clone());
     for (path, value) in overrides {
@@ -67,7 +76,10 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
 /// # Errors
 /// It names nothing.
 pub fn resolve(simulation: &Simulation, path: &str) -> Result<Vec<Address>, Diagnostic> {
-    simulation.names().scalars(path).map_err(|e: PathError| Diagnostic::new(e.message).maybe_help(e.help))
+    simulation
+        .names()
+        .scalars(path)
+        .map_err(|e: PathError| Diagnostic::new(e.message).maybe_help(e.help))
 }
 
 fn preset(simulation: &mut Simulation, path: &str, value: f64) -> Result<(), Diagnostic> {
@@ -81,10 +93,14 @@ fn preset(simulation: &mut Simulation, path: &str, value: f64) -> Result<(), Dia
 
 fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> NeuronSpec {
     let mut parameters = CellType::default_parameters(definition);
-    for (value, (channel, name)) in
-        parameters.iter_mut().zip(CellType::parameter_names(definition))
+    for (value, (channel, name)) in parameters
+        .iter_mut()
+        .zip(CellType::parameter_names(definition))
     {
-        let own = cell.parameters.iter().find(|(c, p, _)| (c.as_str(), p.as_str()) == (channel, name));
+        let own = cell
+            .parameters
+            .iter()
+            .find(|(c, p, _)| (c.as_str(), p.as_str()) == (channel, name));
         if let Some((.., own)) = own {
             *value = *own;
         }
@@ -108,7 +124,11 @@ fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> Neuro
         },
         homeostat: cell.homeostat.as_ref().map(|h| HomeostatSpec {
             lanes: h.channels.clone(),
-            settings: Settings { ca_target: h.ca_target, tau_g: h.tau_g, tau_na: h.tau_na },
+            settings: Settings {
+                ca_target: h.ca_target,
+                tau_g: h.tau_g,
+                tau_na: h.tau_na,
+            },
             on: h.on,
         }),
         controller: cell.controller.as_ref().map(|c| ControllerSpec {
@@ -133,7 +153,10 @@ fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> Neuro
 fn synapse(scene: &Scene, edge: &Edge) -> EdgeSpec {
     let kind = &scene.kinds[edge.kind];
     let parameters = kind.parameters.iter().map(|(name, default)| {
-        edge.parameters.iter().find(|(own, _)| own == name).map_or(*default, |(_, value)| *value)
+        edge.parameters
+            .iter()
+            .find(|(own, _)| own == name)
+            .map_or(*default, |(_, value)| *value)
     });
     let area = |cell: usize| scene.cells[cell].area;
     let g = match (edge.g, area(edge.post)) {

@@ -115,84 +115,102 @@ pub(super) fn parse(source: &Arc<Source>, errors: &mut Diagnostics) -> Option<No
 /// Judges the syntax of the whole text.
 fn check(source: &Arc<Source>) -> Result<(), Diagnostic> {
     let text = source.text();
-    let judged = ron::Deserializer::from_str(text).and_then(|reader| {
-        if reader.extensions().is_empty() {
-            ron::from_str::<IgnoredAny>(text).map(|_| ())
-        } else {
-            let extensions = "RON extensions are not used in scenes".to_owned();
-            Err(reader.span_error(ron::Error::Message(extensions)))
-        }
-    });
-    judged.map_err(|error| syntax_error(source, &error))
+    let extended = |reader: &ron::Deserializer<'_>| !reader.extensions().is_empty();
+    if ron::Deserializer::from_str(text).is_ok_and(|reader| extended(&reader)) {
+        let start = skip_space(text);
+        return Err(Diagnostic::at(
+            &Place::new(source, start..start + "#![".len()),
+            "extensions of RON are not used in scenes",
+        )
+        .label("remove this line"));
+    }
+    ron::from_str::<IgnoredAny>(text)
+        .map(|_| ())
+        .map_err(|error| syntax_error(source, &error))
 }
 
 /// Words for an error of the `ron` crate.
 fn syntax_error(source: &Arc<Source>, error: &ron::error::SpannedError) -> Diagnostic {
     use ron::Error;
-    let end = source.offset(error.span.end.line, error.span.end.col);
     let text = source.text();
     if text.trim().is_empty() {
         return Diagnostic::at(&Place::new(source, 0..0), "the file is empty")
             .help("a scene file begins with `Scene(`, `Channel(`, `Cell(` or `Synapse(`");
     }
-    let here = Place::new(source, end..end + 1).first();
-    let found = match text[end.min(text.len())..].chars().next() {
-        None => "the end of the file".to_owned(),
-        Some('\n' | '\r') => "the end of the line".to_owned(),
-        Some(found) => format!("`{found}`"),
-    };
-    let found = format!("found {found}");
-    let open = brackets(&text[..end.min(text.len())]).last().copied();
-    let bracket = |at: usize| Place::new(source, at..at + 1);
-    match &error.code {
-        Error::Eof if end >= text.len() => match open {
-            Some(open) => Diagnostic::at(
-                &bracket(open),
-                "the file ends before this bracket is closed",
-            )
-            .label("never closed"),
-            None => Diagnostic::at(&here, "the file ends too early").label(found),
-        },
-        Error::ExpectedComma
-        | Error::ExpectedArrayEnd
-        | Error::ExpectedMapEnd
-        | Error::ExpectedStructLikeEnd
-        | Error::ExpectedOptionEnd => match open {
-            Some(open) => {
-                let close = closing(text.as_bytes()[open]);
-                let message = format!("expected a comma or a closing `{close}`");
-                Diagnostic::at(&here, message)
-                    .label(found)
-                    .and(&bracket(open), "opened here")
-            }
-            None => Diagnostic::at(&here, "expected a comma").label(found),
-        },
-        Error::ExpectedMapColon => {
+    let end = source.offset(error.span.end.line, error.span.end.col);
+    let start = source.offset(error.span.start.line, error.span.start.col);
+    let read = Read::of(&text[..end]);
+    let character = |at: usize| Place::new(source, at..at + 1).first();
+    let here = character(end);
+    let found = format!("found {}", next_token(&text[end..]));
+    let report = match (&error.code, read.open.last()) {
+        (Error::Eof, Some(&open)) if end >= text.len() => Diagnostic::at(
+            &character(open),
+            "the file ends before this bracket is closed",
+        )
+        .label("never closed"),
+        (Error::Eof, None) => Diagnostic::at(&here, "the file ends too early").label(found),
+        (
+            Error::ExpectedComma
+            | Error::ExpectedArrayEnd
+            | Error::ExpectedMapEnd
+            | Error::ExpectedStructLikeEnd
+            | Error::ExpectedOptionEnd,
+            Some(&open),
+        ) => {
+            let close = closing(text.as_bytes()[open]);
+            let message = format!("expected a comma or a closing `{close}`");
+            Diagnostic::at(&here, message)
+                .label(found)
+                .and(&character(open), "opened here")
+        }
+        (Error::ExpectedMapColon, _) => {
             Diagnostic::at(&here, "expected a colon and a value").label(found)
         }
-        Error::ExpectedIdentifier => Diagnostic::at(&here, "expected the name of a field")
+        (Error::ExpectedIdentifier, _) => Diagnostic::at(&here, "expected the name of a field")
             .label(found)
-            .help("fields in round brackets have no quotes, `(a: 1)`; entries in braces have them, `{ \"a\": 1 }`"),
-        Error::UnexpectedChar(_) => Diagnostic::at(&here, "expected a value").label(found),
-        Error::ExpectedStringEnd => Diagnostic::at(
-            &Place::new(
-                source,
-                source.offset(error.span.start.line, error.span.start.col)..end,
-            )
-            .first(),
-            "this text has no closing quote",
-        )
-        .label("begins here"),
-        Error::UnclosedBlockComment => {
-            Diagnostic::at(&here, "this comment is never closed").help("`*/` closes it")
+            .help("fields in round brackets have no quotes: `(a: 1)`")
+            .help("entries in braces have them: `{ \"a\": 1 }`"),
+        (Error::UnexpectedChar(_), _) => Diagnostic::at(&here, "expected a value").label(found),
+        (Error::ExpectedStringEnd, _) => {
+            Diagnostic::at(&character(start), "this text has no closing quote").label("begins here")
         }
-        Error::TrailingCharacters => Diagnostic::at(&here, "expected the end of the file")
+        (Error::UnclosedBlockComment, _) => {
+            let begin = read.comment.unwrap_or(end);
+            Diagnostic::at(&character(begin), "this comment is never closed")
+                .label("begins here")
+                .help("`*/` closes it")
+        }
+        (Error::TrailingCharacters, _) => Diagnostic::at(&here, "expected the end of the file")
             .label(found)
             .help("a file holds one struct"),
-        Error::ExceededRecursionLimit => {
+        (Error::ExceededRecursionLimit, _) => {
             Diagnostic::at(&here, "brackets are nested too deeply").label("more than 128 levels")
         }
-        other => Diagnostic::at(&here, lower_first(&other.to_string())).label(found),
+        (other, _) => Diagnostic::at(&here, lower_first(&other.to_string())).label(found),
+    };
+    match read.long_text {
+        Some(begin) => report.help(format!(
+            "the text that begins in line {} goes on over several lines; is its closing quote missing?",
+            character(begin).line()
+        )),
+        None => report,
+    }
+}
+
+/// The next token as found, in words.
+fn next_token(text: &str) -> String {
+    const SHOWN: usize = 20;
+    match text.chars().next() {
+        None => "the end of the file".to_owned(),
+        Some('\n' | '\r') => "the end of the line".to_owned(),
+        Some(first) => {
+            let token = &text[..token(text).max(first.len_utf8())];
+            match token.char_indices().nth(SHOWN) {
+                Some((end, _)) => format!("`{}…`", &token[..end]),
+                None => format!("`{token}`"),
+            }
+        }
     }
 }
 
@@ -213,28 +231,48 @@ fn closing(open: u8) -> char {
     }
 }
 
-/// Offsets of the brackets that are open at the end of `text`, outermost first.
-fn brackets(text: &str) -> Vec<usize> {
-    let mut open = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let rest = &text[at..];
-        let step = skip_space(rest);
-        if step > 0 {
-            at += step;
-            continue;
-        }
-        match rest.as_bytes()[0] {
-            b'(' | b'[' | b'{' => open.push(at),
-            b')' | b']' | b'}' => {
-                open.pop();
+/// What a text holds that a syntax error at its end may have to do with.
+#[derive(Default)]
+struct Read {
+    /// Offsets of brackets that are still open, outermost first.
+    open: Vec<usize>,
+    /// Offset of the last quoted text, if it goes over several lines.
+    long_text: Option<usize>,
+    /// Offset of a comment that is still open.
+    comment: Option<usize>,
+}
+
+impl Read {
+    fn of(text: &str) -> Self {
+        let mut read = Self::default();
+        let mut at = 0;
+        while at < text.len() {
+            let rest = &text[at..];
+            let spaces = rest.find(|c| !is_space(c)).unwrap_or(rest.len());
+            if spaces > 0 {
+                at += spaces;
+                continue;
             }
-            _ => {}
+            if rest.starts_with("/*") && block_comment(rest).is_none() {
+                read.comment = Some(at);
+                return read;
+            }
+            let comment = skip_space(rest);
+            if comment > 0 {
+                at += comment;
+                continue;
+            }
+            let token = &rest[..token(rest).max(1)];
+            match token.as_bytes()[0] {
+                b'(' | b'[' | b'{' => read.open.push(at),
+                b')' | b']' | b'}' => drop(read.open.pop()),
+                b'"' => read.long_text = token.contains('\n').then_some(at),
+                _ => {}
+            }
+            at += token.len();
         }
-        at += token(rest).max(1);
-        at = text.ceil_char_boundary(at);
+        read
     }
-    open
 }
 
 /// Walks over well-formed text and builds the tree.
@@ -343,23 +381,27 @@ impl<'a> Scanner<'a> {
         });
         let mut named = Vec::with_capacity(entries.len());
         for (key, value) in entries {
-            match key.value {
-                Value::Text(text) => named.push((
-                    Key {
-                        text,
-                        place: key.place,
-                    },
-                    value,
-                )),
-                _ => self.errors.push(
+            let (text, quoted) = match &key.value {
+                Value::Text(text) => (text, true),
+                Value::Word(word) => (word, false),
+                _ => {
+                    self.errors.push(
+                        Diagnostic::at(&key.place, "expected a name in quotes")
+                            .label(format!("found {}", key.describe())),
+                    );
+                    continue;
+                }
+            };
+            if !quoted {
+                self.errors.push(
                     Diagnostic::at(&key.place, "expected a name in quotes")
                         .label(format!("found {}", key.describe()))
-                        .maybe_help(match &key.value {
-                            Value::Word(word) => Some(format!("write `\"{word}\"`")),
-                            _ => None,
-                        }),
-                ),
+                        .help(format!("write `\"{text}\"`")),
+                );
             }
+            let text = text.clone();
+            let place = key.place;
+            named.push((Key { text, place }, value));
         }
         self.refuse_duplicates(&named, "name");
         Value::Map(named)
@@ -489,7 +531,7 @@ fn skip_space(text: &str) -> usize {
         let comment = if rest[spaces..].starts_with("//") {
             rest[spaces..].find('\n').unwrap_or(rest.len() - spaces)
         } else if rest[spaces..].starts_with("/*") {
-            block_comment(&rest[spaces..])
+            block_comment(&rest[spaces..]).unwrap_or(rest.len() - spaces)
         } else {
             0
         };
@@ -500,8 +542,8 @@ fn skip_space(text: &str) -> usize {
     }
 }
 
-/// Length of a block comment, nested ones included.
-fn block_comment(text: &str) -> usize {
+/// Length of a block comment, nested ones included, if it is closed.
+fn block_comment(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;
     while at < text.len() {
@@ -512,13 +554,13 @@ fn block_comment(text: &str) -> usize {
             depth -= 1;
             at += 2;
             if depth == 0 {
-                return at;
+                return Some(at);
             }
         } else {
             at = text.ceil_char_boundary(at + 1);
         }
     }
-    text.len()
+    None
 }
 
 fn is_space(c: char) -> bool {

@@ -21,7 +21,7 @@ const CONCENTRATION: Tags = &[("uM", 1.0), ("nM", 1e-3), ("mM", 1e3)];
 /// To mS/cm².
 const CONDUCTANCE_DENSITY: Tags = &[("mS_per_cm2", 1.0), ("uS_per_mm2", 0.1), ("S_per_cm2", 1e3)];
 /// To nS.
-const CONDUCTANCE: Tags = &[("nS", 1.0), ("pS", 1e-3), ("uS", 1e3)];
+const CONDUCTANCE: Tags = &[("nS", 1.0), ("pS", 1e-3), ("uS", 1e3), ("mS", 1e6)];
 /// To µA/cm².
 const CURRENT_DENSITY: Tags = &[("uA_per_cm2", 1.0), ("nA_per_cm2", 1e-3)];
 /// To nA.

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 
 use crate::address::{
-    self, Address, CellNames, CellScalar, ChannelNames, ChannelScalar, EdgeNames, EdgeScalar, Names,
-    WriteError, on_width,
+    self, Address, CellNames, CellScalar, ChannelNames, ChannelScalar, EdgeNames, EdgeScalar,
+    Names, WriteError, on_width,
 };
 use crate::calcium::{Calcium, CalciumIntegral, SensedCalcium};
 use crate::channels::{
     Activation, Block, CellTypeId, CellTypes, CompileError, Effective, Gbar, Inactivation, Lane,
     NegativeConductance, Parameters, RateFactor,
 };
-use crate::coupling::{Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation};
+use crate::coupling::{
+    Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation,
+};
 use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic::{self, Linearisation};
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
@@ -132,7 +134,11 @@ pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
     let derived = matches!(
         address,
         Address::Cell(_, CellScalar::V | CellScalar::Ca)
-            | Address::Channel(_, _, ChannelScalar::Mrna | ChannelScalar::Pool | ChannelScalar::Integral)
+            | Address::Channel(
+                _,
+                _,
+                ChannelScalar::Mrna | ChannelScalar::Pool | ChannelScalar::Integral
+            )
             | Address::Edge(_, EdgeScalar::S)
     );
     if !derived || !world.contains_resource::<BeforeStart>() {
@@ -148,7 +154,10 @@ pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
                 }
             }
         }
-        _ => world.resource_mut::<BeforeStart>().deferred.push((address, value)),
+        _ => world
+            .resource_mut::<BeforeStart>()
+            .deferred
+            .push((address, value)),
     }
     true
 }
@@ -178,7 +187,9 @@ pub enum RunError {
     #[error("the protocol could not be carried out: {0}")]
     Protocol(String),
     /// The homeostat's reference channel has no conductance.
-    #[error("cell `{cell}`: homeostasis scales with the conductance of `{channel}`, which starts at 0")]
+    #[error(
+        "cell `{cell}`: homeostasis scales with the conductance of `{channel}`, which starts at 0"
+    )]
     Homeostat {
         /// Cell.
         cell: String,
@@ -213,7 +224,11 @@ impl Simulation {
     pub fn new(timing: Timing, integrator: Integrator) -> Self {
         let mut world = World::new();
         insert_resources(&mut world, timing, integrator);
-        Simulation { world, schedule: schedule(), started: false }
+        Simulation {
+            world,
+            schedule: schedule(),
+            started: false,
+        }
     }
 
     /// Adds a neuron; its index is the number of neurons before it.
@@ -296,7 +311,11 @@ fn failure(world: &World) -> Option<RunError> {
     if let Some(runaway) = world.get_resource::<Runaway>() {
         return Some(runaway.clone().into());
     }
-    world.resource::<Protocol>().failure.clone().map(RunError::Protocol)
+    world
+        .resource::<Protocol>()
+        .failure
+        .clone()
+        .map(RunError::Protocol)
 }
 
 /// Inserts every resource the engine's systems ask for.
@@ -345,16 +364,35 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
     let mut rate = RateFactor::<W>([Lane::splat(1.0); 2]);
     rate.set(&factors);
     let entity = world.spawn_empty().id();
-    let index = world.resource_mut::<Neurons>().push(entity, &spec.name, capacitance);
+    let index = world
+        .resource_mut::<Neurons>()
+        .push(entity, &spec.name, capacitance);
     let names = names_of(&spec);
     world.resource_mut::<Names>().cells.push(names);
     let one = Lane::splat(1.0);
     let mut neuron = world.entity_mut(entity);
     neuron.insert((
-        (id, index, rate, Gbar::<W>(gbar), Block::<W> { factor: one, seen: one }),
-        Effective::<W> { membrane: Lane::splat(0.0), influx: Lane::splat(0.0) },
+        (
+            id,
+            index,
+            rate,
+            Gbar::<W>(gbar),
+            Block::<W> {
+                factor: one,
+                seen: one,
+            },
+        ),
+        Effective::<W> {
+            membrane: Lane::splat(0.0),
+            influx: Lane::splat(0.0),
+        },
         (Activation::<W>(one), Inactivation::<W>(one), spec.negative),
-        (Voltage(DEFAULT_V), Calcium(0.0), CalciumIntegral(0.0), SensedCalcium(0.0)),
+        (
+            Voltage(DEFAULT_V),
+            Calcium(0.0),
+            CalciumIntegral(0.0),
+            SensedCalcium(0.0),
+        ),
         (AppliedCurrent(spec.current), Input::default(), Armed(true)),
         (Parameters(spec.parameters), StartState(spec.start)),
     ));
@@ -366,7 +404,10 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
             conductance: 0.0,
             on: homeostat.on,
         });
-        neuron.insert(Homeostat { settings: homeostat.settings, channels: channels.collect() });
+        neuron.insert(Homeostat {
+            settings: homeostat.settings,
+            channels: channels.collect(),
+        });
     }
     if let Some(controller) = spec.controller {
         if let Some(v_th) = controller.v_th {
@@ -385,7 +426,14 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
             on: controller.on,
         });
         let (g_s, g_u, gains) = (controller.g_s, controller.g_u, controller.gains);
-        neuron.insert(Controller { g_s, g_u, gains, v_th: f64::NAN, channels, plan: None });
+        neuron.insert(Controller {
+            g_s,
+            g_u,
+            gains,
+            v_th: f64::NAN,
+            channels,
+            plan: None,
+        });
     }
     entity
 }
@@ -426,12 +474,29 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
         kind: spec.kind.name.clone(),
         electrical: !chemical,
         name: spec.name,
-        parameters: spec.kind.parameters.iter().map(|(p, _)| p.clone()).collect(),
+        parameters: spec
+            .kind
+            .parameters
+            .iter()
+            .map(|(p, _)| p.clone())
+            .collect(),
     };
     world.resource_mut::<Names>().edges.push(names);
-    let strength = Strength { g: spec.g, area_ratio: spec.area_ratio, connected: true };
-    let mut edge =
-        world.spawn((Edge { pre, post, kind, order }, strength, EdgeParameters(spec.parameters)));
+    let strength = Strength {
+        g: spec.g,
+        area_ratio: spec.area_ratio,
+        connected: true,
+    };
+    let mut edge = world.spawn((
+        Edge {
+            pre,
+            post,
+            kind,
+            order,
+        },
+        strength,
+        EdgeParameters(spec.parameters),
+    ));
     if chemical {
         edge.insert((SynapticActivation(0.0), StartActivation(spec.s)));
     }
@@ -466,13 +531,19 @@ pub fn start(world: &mut World) -> Result<(), RunError> {
     protocol::act(world);
     for k in 0..neurons.len() {
         let neuron = neurons.entity(k);
-        let start = world.get::<StartState>(neuron).map(|s| s.0.clone()).unwrap_or_default();
+        let start = world
+            .get::<StartState>(neuron)
+            .map(|s| s.0.clone())
+            .unwrap_or_default();
         settle(world, neuron, start.v, start.ca);
         set_gates(world, neuron, &start);
         start_regulation(world, neuron, neurons.name(k))?;
     }
     start_synapses(world);
-    let deferred = world.remove_resource::<BeforeStart>().unwrap_or_default().deferred;
+    let deferred = world
+        .remove_resource::<BeforeStart>()
+        .unwrap_or_default()
+        .deferred;
     for (address, value) in deferred {
         // The names were resolved against this network, so the scalars exist.
         let _ = address::write(world, address, value);
@@ -506,20 +577,32 @@ fn find_threshold(world: &mut World, neuron: Entity, name: &str) -> Result<(), R
 }
 
 fn cell_type(world: &World, neuron: Entity) -> &crate::channels::CellType {
-    let id = world.get::<CellTypeId>(neuron).copied().unwrap_or(CellTypeId(0));
+    let id = world
+        .get::<CellTypeId>(neuron)
+        .copied()
+        .unwrap_or(CellTypeId(0));
     world.resource::<CellTypes>().get(id)
 }
 
 fn parameters(world: &World, neuron: Entity) -> Vec<f64> {
-    world.get::<Parameters>(neuron).map(|p| p.0.clone()).unwrap_or_default()
+    world
+        .get::<Parameters>(neuron)
+        .map(|p| p.0.clone())
+        .unwrap_or_default()
 }
 
 /// Conductances (mS/cm²) as the calcium pool feels them, by lane.
 fn influx_conductances(world: &World, neuron: Entity) -> Vec<f64> {
-    let negative = world.get::<NegativeConductance>(neuron).copied().unwrap_or_default();
+    let negative = world
+        .get::<NegativeConductance>(neuron)
+        .copied()
+        .unwrap_or_default();
     let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
     let block = on_width!(world, neuron, get, Block, |b| b.factor.0.to_vec()).unwrap_or_default();
-    gbar.iter().zip(&block).map(|(g, b)| negative.felt(*g).1 * b).collect()
+    gbar.iter()
+        .zip(&block)
+        .map(|(g, b)| negative.felt(*g).1 * b)
+        .collect()
 }
 
 /// Resets the membrane state of a neuron: V (mV), Ca (µM), every gate at its steady state. Before
@@ -529,7 +612,11 @@ pub fn reset(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>)
     if let Some(mut start) = world.get_mut::<StartState>(neuron)
         && before_start
     {
-        start.0 = Start { v: v.or(start.0.v), ca, gates: Vec::new() };
+        start.0 = Start {
+            v: v.or(start.0.v),
+            ca,
+            gates: Vec::new(),
+        };
         return;
     }
     settle(world, neuron, v, ca);
@@ -542,22 +629,32 @@ fn settle(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
     let ca = ca.unwrap_or_else(|| {
         let factors = cell.tau_factors(&parameters(world, neuron));
         let g = influx_conductances(world, neuron);
-        Linearisation::new(cell, v, &factors).equilibrium(cell, |lane| g[lane]).ca
+        Linearisation::new(cell, v, &factors)
+            .equilibrium(cell, |lane| g[lane])
+            .ca
     });
     let gates = cell.steady_gates(v, ca);
     let armed = world.resource::<Detection>().arming(v);
     put_gates(world, neuron, &gates);
-    world.entity_mut(neuron).insert((Voltage(v), Calcium(ca), armed));
+    world
+        .entity_mut(neuron)
+        .insert((Voltage(v), Calcium(ca), armed));
 }
 
 fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
     on_width!(world, neuron, get_mut, Activation, |x| {
         let lanes = &mut x.into_inner().0.0;
-        lanes.iter_mut().zip(&gates[0]).for_each(|(lane, g)| *lane = *g);
+        lanes
+            .iter_mut()
+            .zip(&gates[0])
+            .for_each(|(lane, g)| *lane = *g);
     });
     on_width!(world, neuron, get_mut, Inactivation, |x| {
         let lanes = &mut x.into_inner().0.0;
-        lanes.iter_mut().zip(&gates[1]).for_each(|(lane, g)| *lane = *g);
+        lanes
+            .iter_mut()
+            .zip(&gates[1])
+            .for_each(|(lane, g)| *lane = *g);
     });
 }
 
@@ -567,7 +664,10 @@ fn set_gates(world: &mut World, neuron: Entity, start: &Start) {
         return;
     }
     let cell = cell_type(world, neuron);
-    let (v, ca) = (world.get::<Voltage>(neuron).map_or(DEFAULT_V, |v| v.0), world.get::<Calcium>(neuron).map_or(0.0, |c| c.0));
+    let (v, ca) = (
+        world.get::<Voltage>(neuron).map_or(DEFAULT_V, |v| v.0),
+        world.get::<Calcium>(neuron).map_or(0.0, |c| c.0),
+    );
     let mut gates = cell.steady_gates(v, ca);
     for (channel, gate, value) in &start.gates {
         if let Some(gate) = cell.gate(channel, gate) {
@@ -587,10 +687,20 @@ fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(),
             missing: "`homeostat_reference`",
             regulator: "homeostat",
         };
-        let channel = cell.definition.homeostat_reference.clone().ok_or_else(missing)?;
-        let reference = cell.lane(&channel).map(|lane| gbar[lane]).ok_or_else(missing)?;
+        let channel = cell
+            .definition
+            .homeostat_reference
+            .clone()
+            .ok_or_else(missing)?;
+        let reference = cell
+            .lane(&channel)
+            .map(|lane| gbar[lane])
+            .ok_or_else(missing)?;
         if reference == 0.0 {
-            return Err(RunError::Homeostat { cell: name.to_string(), channel });
+            return Err(RunError::Homeostat {
+                cell: name.to_string(),
+                channel,
+            });
         }
         if let Some(mut homeostat) = world.get_mut::<Homeostat>(neuron) {
             for channel in &mut homeostat.channels {
@@ -611,12 +721,14 @@ fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(),
 
 fn start_synapses(world: &mut World) {
     let mut edges = world.query::<(&Edge, &mut SynapticActivation, &StartActivation)>();
-    let voltage: std::collections::HashMap<Entity, f64> =
-        world.query::<(Entity, &Voltage)>().iter(world).map(|(e, v)| (e, v.0)).collect();
+    let voltage: std::collections::HashMap<Entity, f64> = world
+        .query::<(Entity, &Voltage)>()
+        .iter(world)
+        .map(|(e, v)| (e, v.0))
+        .collect();
     let kinds = world.resource::<Kinds>().clone();
     for (edge, mut s, start) in edges.iter_mut(world) {
         let v = voltage.get(&edge.pre).copied().unwrap_or(DEFAULT_V);
         s.0 = start.0.unwrap_or_else(|| kinds.get(edge.kind).start(v));
     }
 }
-

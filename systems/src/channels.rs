@@ -13,9 +13,9 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 
 use crate::definition::{CellDefinition, GateDefinition, GateKinetics, Reversal};
-use crate::table::{GatePair, Table};
 use crate::kinetics::{Expression, Lanes, Program, Variable, Variables, eval_removable};
 use crate::math;
+use crate::table::{GatePair, Table};
 
 /// Number of neurons a kernel treats together.
 pub const BLOCK: usize = 8;
@@ -210,7 +210,9 @@ pub enum CompileError {
         found: usize,
     },
     /// An exponent the kernels do not know.
-    #[error("gate `{channel}.{gate}` has the exponent {found}; whole numbers from 1 to 7 are known")]
+    #[error(
+        "gate `{channel}.{gate}` has the exponent {found}; whole numbers from 1 to 7 are known"
+    )]
     Power {
         /// Channel.
         channel: String,
@@ -305,13 +307,20 @@ impl CellType {
     /// Names of the kinetic parameters: (channel, parameter), in lane and file order.
     pub fn parameter_names(definition: &CellDefinition) -> impl Iterator<Item = (&str, &str)> {
         definition.channels.iter().flat_map(|(name, channel)| {
-            channel.parameters.iter().map(move |(p, _)| (name.as_str(), p.as_str()))
+            channel
+                .parameters
+                .iter()
+                .map(move |(p, _)| (name.as_str(), p.as_str()))
         })
     }
 
     /// Default values of the kinetic parameters.
     pub fn default_parameters(definition: &CellDefinition) -> Vec<f64> {
-        definition.channels.iter().flat_map(|(_, c)| c.parameters.iter().map(|(_, x)| *x)).collect()
+        definition
+            .channels
+            .iter()
+            .flat_map(|(_, c)| c.parameters.iter().map(|(_, x)| *x))
+            .collect()
     }
 
     /// Compiles a definition with the given parameter values and area (cm²), tables for steps
@@ -326,9 +335,14 @@ impl CellType {
         dt: f64,
     ) -> Result<CellType, CompileError> {
         let n = definition.channels.len();
-        let width = *WIDTHS.iter().find(|w| **w >= n).ok_or_else(|| {
-            CompileError::TooManyChannels { cell: definition.name.clone(), found: n }
-        })?;
+        let width =
+            *WIDTHS
+                .iter()
+                .find(|w| **w >= n)
+                .ok_or_else(|| CompileError::TooManyChannels {
+                    cell: definition.name.clone(),
+                    found: n,
+                })?;
         let mut cell = CellType {
             definition: definition.clone(),
             width,
@@ -361,9 +375,16 @@ impl CellType {
                     found: channel.gates.len(),
                 });
             }
-            for (slot, gate) in [Slot::Activation, Slot::Inactivation].into_iter().zip(&channel.gates) {
+            for (slot, gate) in [Slot::Activation, Slot::Inactivation]
+                .into_iter()
+                .zip(&channel.gates)
+            {
                 let lookup = |p: &str| {
-                    channel.parameters.iter().position(|(q, _)| q == p).map(|k| values[k])
+                    channel
+                        .parameters
+                        .iter()
+                        .position(|(q, _)| q == p)
+                        .map(|k| values[k])
                 };
                 let compiled = compile_gate(lane, slot, name, gate, &lookup)?;
                 cell.powers[slot as usize][lane] = gate.power;
@@ -404,14 +425,27 @@ impl CellType {
         let stride = (4 * self.width + scaled.len()).next_multiple_of(8);
         let table = Table::build(stride, |row| default_row(row, self.width), &columns, dt);
         self.table = table.map_err(|e| {
-            let gate = self.gates.iter().find(|g| 2 * (g.slot as usize) * self.width + g.lane == e.column);
+            let gate = self
+                .gates
+                .iter()
+                .find(|g| 2 * (g.slot as usize) * self.width + g.lane == e.column);
             let (channel, gate) = match gate {
                 Some(g) => (self.channel_name(g.lane).to_string(), g.name.clone()),
                 None => (String::new(), String::new()),
             };
             match e.what {
-                Some((what, value)) => CompileError::Range { channel, gate, what, value, v: e.v },
-                None => CompileError::Pole { channel, gate, v: e.v },
+                Some((what, value)) => CompileError::Range {
+                    channel,
+                    gate,
+                    what,
+                    value,
+                    v: e.v,
+                },
+                None => CompileError::Pole {
+                    channel,
+                    gate,
+                    v: e.v,
+                },
             }
         })?;
         Ok(())
@@ -429,7 +463,10 @@ impl CellType {
 
     /// Lane of a channel.
     pub fn lane(&self, channel: &str) -> Option<usize> {
-        self.definition.channels.iter().position(|(name, _)| name == channel)
+        self.definition
+            .channels
+            .iter()
+            .position(|(name, _)| name == channel)
     }
 
     /// The gate `gate` of channel `channel`.
@@ -440,20 +477,26 @@ impl CellType {
 
     /// Gates whose table row holds the exponent -dt/tau because each neuron scales it.
     pub fn scaled_gates(&self) -> impl Iterator<Item = &Gate> {
-        self.gates.iter().filter(|g| g.tau_factor.is_some() && matches!(g.route, Route::Table { .. }))
+        self.gates
+            .iter()
+            .filter(|g| g.tau_factor.is_some() && matches!(g.route, Route::Table { .. }))
     }
 
     /// Gates whose tabulated steady state is multiplied by a function of calcium.
     pub fn calcium_gates(&self) -> impl Iterator<Item = (&Gate, &Program)> {
         self.gates.iter().filter_map(|g| match &g.route {
-            Route::Table { calcium: Some(program) } => Some((g, program)),
+            Route::Table {
+                calcium: Some(program),
+            } => Some((g, program)),
             _ => None,
         })
     }
 
     /// Gates that no table serves.
     pub fn direct_gates(&self) -> impl Iterator<Item = &Gate> {
-        self.gates.iter().filter(|g| matches!(g.route, Route::Direct))
+        self.gates
+            .iter()
+            .filter(|g| matches!(g.route, Route::Direct))
     }
 
     /// Factors on tau by slot and lane for a neuron with the given parameters.
@@ -470,19 +513,32 @@ impl CellType {
 
     /// Factors on rates, the reciprocals of [`CellType::tau_factors`].
     pub fn rate_factors(&self, parameters: &[f64]) -> [Vec<f64>; 2] {
-        self.tau_factors(parameters).map(|slot| slot.into_iter().map(|x| 1.0 / x).collect())
+        self.tau_factors(parameters)
+            .map(|slot| slot.into_iter().map(|x| 1.0 / x).collect())
     }
 
     fn parameter(&self, lane: usize, name: &str, parameters: &[f64]) -> Option<f64> {
         let channels = &self.definition.channels;
-        let first: usize = channels[..lane].iter().map(|(_, c)| c.parameters.len()).sum();
-        let k = channels[lane].1.parameters.iter().position(|(p, _)| p == name)?;
+        let first: usize = channels[..lane]
+            .iter()
+            .map(|(_, c)| c.parameters.len())
+            .sum();
+        let k = channels[lane]
+            .1
+            .parameters
+            .iter()
+            .position(|(p, _)| p == name)?;
         parameters.get(first + k).copied()
     }
 
     /// Whether a neuron with these parameters and this area can share this compiled type: they
     /// may differ only in factors on time constants.
-    fn serves(&self, definition: &Arc<CellDefinition>, parameters: &[f64], area: Option<f64>) -> bool {
+    fn serves(
+        &self,
+        definition: &Arc<CellDefinition>,
+        parameters: &[f64],
+        area: Option<f64>,
+    ) -> bool {
         if !Arc::ptr_eq(&self.definition, definition) || self.area != area {
             return false;
         }
@@ -516,15 +572,21 @@ impl CellType {
         let gates = self.steady_gates(v, ca);
         (0..self.width)
             .map(|k| {
-                math::powi(gates[0][k], self.powers[0][k]) * math::powi(gates[1][k], self.powers[1][k])
+                math::powi(gates[0][k], self.powers[0][k])
+                    * math::powi(gates[1][k], self.powers[1][k])
             })
             .collect()
     }
 }
 
-fn resolve_pool(definition: &CellDefinition, area: Option<f64>) -> Result<Option<Pool>, CompileError> {
+fn resolve_pool(
+    definition: &CellDefinition,
+    area: Option<f64>,
+) -> Result<Option<Pool>, CompileError> {
     use crate::definition::Influx;
-    let Some(pool) = definition.calcium else { return Ok(None) };
+    let Some(pool) = definition.calcium else {
+        return Ok(None);
+    };
     let influx = match pool.influx {
         Influx::PerDensity(f) => f,
         // nA = 1e-3 µA, so a density of 1 µA/cm² on an area A (cm²) is 1e3 A nA.
@@ -532,12 +594,18 @@ fn resolve_pool(definition: &CellDefinition, area: Option<f64>) -> Result<Option
             f * 1e3 * area.ok_or_else(|| CompileError::NoArea(definition.name.clone()))?
         }
     };
-    Ok(Some(Pool { tau: pool.tau, rest: pool.rest, influx }))
+    Ok(Some(Pool {
+        tau: pool.tau,
+        rest: pool.rest,
+        influx,
+    }))
 }
 
 fn check_dic(definition: &CellDefinition) -> Result<(), CompileError> {
     use crate::definition::Timescale;
-    let Some(dic) = &definition.dic else { return Ok(()) };
+    let Some(dic) = &definition.dic else {
+        return Ok(());
+    };
     let missing = |name: &str, what| CompileError::Dic {
         cell: definition.name.clone(),
         name: name.to_string(),
@@ -552,7 +620,12 @@ fn check_dic(definition: &CellDefinition) -> Result<(), CompileError> {
             }
         }
     }
-    for name in dic.calcium_at.iter().map(|(n, _)| n).chain([&dic.normalise_by]) {
+    for name in dic
+        .calcium_at
+        .iter()
+        .map(|(n, _)| n)
+        .chain([&dic.normalise_by])
+    {
         channel(name).ok_or_else(|| missing(name, "channel"))?;
     }
     Ok(())
@@ -571,7 +644,10 @@ fn relaxation(gate: &GateDefinition) -> (Expression, Expression) {
         GateKinetics::Relaxation { inf, tau } => (inf.clone(), tau.clone()),
         GateKinetics::Rates { alpha, beta } => {
             let sum = Expression::sum(alpha.clone(), beta.clone());
-            (Expression::quotient(alpha.clone(), sum.clone()), sum.reciprocal())
+            (
+                Expression::quotient(alpha.clone(), sum.clone()),
+                sum.reciprocal(),
+            )
         }
     }
 }
@@ -600,10 +676,18 @@ fn tabulated_parameters(definition: &CellDefinition) -> Vec<bool> {
                 .flat_map(|gate| {
                     let (inf, tau) = relaxation(gate);
                     let (_, rest) = split_tau(&tau);
-                    inf.parameters().into_iter().chain(rest.parameters()).map(String::from).collect::<Vec<_>>()
+                    inf.parameters()
+                        .into_iter()
+                        .chain(rest.parameters())
+                        .map(String::from)
+                        .collect::<Vec<_>>()
                 })
                 .collect();
-            channel.parameters.iter().map(move |(p, _)| used.contains(p)).collect::<Vec<_>>()
+            channel
+                .parameters
+                .iter()
+                .map(move |(p, _)| used.contains(p))
+                .collect::<Vec<_>>()
         })
         .collect()
 }
@@ -613,7 +697,11 @@ fn split_tau(tau: &Expression) -> (Option<Expression>, Expression) {
     let (factor, rest): (Vec<_>, Vec<_>) = tau.factors().into_iter().partition(|f| {
         !f.parameters().is_empty() && !f.depends_on(Variable::V) && !f.depends_on(Variable::Ca)
     });
-    if factor.is_empty() { (None, tau.clone()) } else { (Some(Expression::product(factor)), Expression::product(rest)) }
+    if factor.is_empty() {
+        (None, tau.clone())
+    } else {
+        (Some(Expression::product(factor)), Expression::product(rest))
+    }
 }
 
 fn compile_gate(
@@ -630,7 +718,11 @@ fn compile_gate(
             found: gate.power,
         });
     }
-    let pole = |v: f64| CompileError::Pole { channel: channel.to_string(), gate: gate.name.clone(), v };
+    let pole = |v: f64| CompileError::Pole {
+        channel: channel.to_string(),
+        gate: gate.name.clone(),
+        v,
+    };
     let (inf, tau) = relaxation(gate);
     let (tau_factor, tau) = split_tau(&tau);
     let inf = inf.bind(lookup);
@@ -638,8 +730,10 @@ fn compile_gate(
     if let Some(bridge) = gate.bridge {
         tau = bridged(&tau, bridge).ok_or_else(|| pole(bridge.0))?;
     }
-    let (of_v, of_ca): (Vec<_>, Vec<_>) =
-        inf.factors().into_iter().partition(|f| !f.depends_on(Variable::Ca));
+    let (of_v, of_ca): (Vec<_>, Vec<_>) = inf
+        .factors()
+        .into_iter()
+        .partition(|f| !f.depends_on(Variable::Ca));
     let factors = of_ca.iter().all(|f| !f.depends_on(Variable::V));
     let compile = |e: &Expression| e.compile().map_err(|_| pole(f64::NAN));
     let route = if tau.depends_on(Variable::Ca) || !factors {
@@ -647,7 +741,9 @@ fn compile_gate(
     } else if of_ca.is_empty() {
         Route::Table { calcium: None }
     } else {
-        Route::Table { calcium: Some(compile(&Expression::product(of_ca))?) }
+        Route::Table {
+            calcium: Some(compile(&Expression::product(of_ca))?),
+        }
     };
     Ok(Gate {
         lane,
@@ -655,7 +751,11 @@ fn compile_gate(
         name: gate.name.clone(),
         power: gate.power,
         reads_calcium: inf.depends_on(Variable::Ca) || tau.depends_on(Variable::Ca),
-        inf_of_v: compile(&if matches!(route, Route::Direct) { inf.clone() } else { Expression::product(of_v) })?,
+        inf_of_v: compile(&if matches!(route, Route::Direct) {
+            inf.clone()
+        } else {
+            Expression::product(of_v)
+        })?,
         inf: compile(&inf)?,
         tau: compile(&tau)?,
         tau_factor,
@@ -674,7 +774,10 @@ pub struct CellTypes {
 impl CellTypes {
     /// A registry whose tables serve steps of `dt` (ms).
     pub fn for_step(dt: f64) -> Self {
-        CellTypes { types: Vec::new(), dt }
+        CellTypes {
+            types: Vec::new(),
+            dt,
+        }
     }
 
     /// The compiled type for a neuron, shared with all neurons that differ from it only in
@@ -688,11 +791,15 @@ impl CellTypes {
         parameters: &[f64],
         area: Option<f64>,
     ) -> Result<CellTypeId, CompileError> {
-        let known = self.types.iter().position(|t| t.serves(definition, parameters, area));
+        let known = self
+            .types
+            .iter()
+            .position(|t| t.serves(definition, parameters, area));
         let id = match known {
             Some(id) => id,
             None => {
-                self.types.push(CellType::compile(definition, parameters, area, self.dt)?);
+                self.types
+                    .push(CellType::compile(definition, parameters, area, self.dt)?);
                 self.types.len() - 1
             }
         };
@@ -724,7 +831,13 @@ impl CellTypes {
 pub fn refresh_effective<const W: usize>(
     types: Res<CellTypes>,
     mut neurons: Query<
-        (&CellTypeId, &NegativeConductance, &Gbar<W>, &Block<W>, &mut Effective<W>),
+        (
+            &CellTypeId,
+            &NegativeConductance,
+            &Gbar<W>,
+            &Block<W>,
+            &mut Effective<W>,
+        ),
         Or<(Changed<Gbar<W>>, Changed<Block<W>>)>,
     >,
 ) {

@@ -51,7 +51,10 @@ fn dual_inf(gate: &Gate, v: f64, ca: f64) -> Dual<2> {
     let h = 1e-4;
     let value = gate.inf(v, ca);
     let slope = (gate.inf(v + h, ca) - gate.inf(v - h, ca)) / (2.0 * h);
-    Dual { value, gradient: [slope, 0.0] }
+    Dual {
+        value,
+        gradient: [slope, 0.0],
+    }
 }
 
 /// Weights (w_fs, w_su) of a gate with time constant `tau` for reference times `[f, s, u]` (ms).
@@ -87,7 +90,10 @@ impl Linearisation {
         let references = this.references(cell, 0.0);
         for lane in 0..cell.channels() {
             if !this.reads_calcium[lane] {
-                let none = EquilibriumCalcium { ca: 0.0, slope: 0.0 };
+                let none = EquilibriumCalcium {
+                    ca: 0.0,
+                    slope: 0.0,
+                };
                 this.columns[lane] = this.column(cell, lane, none, references);
             }
             if cell.carries_calcium[lane] != 0.0 && !this.reads_calcium[lane] {
@@ -146,7 +152,8 @@ impl Linearisation {
         let mut out = [open, 0.0, 0.0];
         for k in 0..2 {
             let Some((gate, x)) = gates[k] else { continue };
-            let through = f64::from(gate.power) * powi(x.value, gate.power - 1) * raised(1 - k) * driving;
+            let through =
+                f64::from(gate.power) * powi(x.value, gate.power - 1) * raised(1 - k) * driving;
             let by_voltage = through * x.gradient[0];
             let (w_fs, w_su) = weights(self.tau(gate, eq.ca), references);
             out[0] += w_fs * by_voltage;
@@ -163,18 +170,29 @@ impl Linearisation {
 
     /// Equilibrium calcium at the clamped voltage for conductances `gbar(lane)` (mS/cm²).
     pub fn equilibrium(&self, cell: &CellType, gbar: impl Fn(usize) -> f64) -> EquilibriumCalcium {
-        let Some(pool) = cell.pool else { return EquilibriumCalcium { ca: 0.0, slope: 0.0 } };
-        let reading = (0..cell.channels())
-            .any(|k| cell.carries_calcium[k] != 0.0 && self.reads_calcium[k]);
+        let Some(pool) = cell.pool else {
+            return EquilibriumCalcium {
+                ca: 0.0,
+                slope: 0.0,
+            };
+        };
+        let reading =
+            (0..cell.channels()).any(|k| cell.carries_calcium[k] != 0.0 && self.reads_calcium[k]);
         let balance = |ca: f64| self.balance(cell, &pool, ca, &gbar);
         if !reading {
             let at = balance(0.0);
-            return EquilibriumCalcium { ca: at.value, slope: at.gradient[0] };
+            return EquilibriumCalcium {
+                ca: at.value,
+                slope: at.gradient[0],
+            };
         }
         // The carriers read calcium: the fixed point of `balance`, which falls with calcium.
         let ca = fixed_point(|ca| balance(ca).value, pool.rest);
         let at = balance(ca);
-        EquilibriumCalcium { ca, slope: at.gradient[0] / (1.0 - at.gradient[1]) }
+        EquilibriumCalcium {
+            ca,
+            slope: at.gradient[0] / (1.0 - at.gradient[1]),
+        }
     }
 
     /// `rest - f I_Ca` with its derivatives over (V, Ca).
@@ -213,13 +231,19 @@ impl Linearisation {
         eq: EquilibriumCalcium,
         references: [f64; 3],
     ) -> Timescales {
-        if self.reads_calcium[lane] { self.column(cell, lane, eq, references) } else { self.columns[lane] }
+        if self.reads_calcium[lane] {
+            self.column(cell, lane, eq, references)
+        } else {
+            self.columns[lane]
+        }
     }
 
     /// Sensitivity matrix: the columns of all lanes (without the 1/g_leak).
     pub fn sensitivity(&self, cell: &CellType, eq: EquilibriumCalcium) -> Vec<Timescales> {
         let references = self.references(cell, eq.ca);
-        (0..cell.channels()).map(|lane| self.column_at(cell, lane, eq, references)).collect()
+        (0..cell.channels())
+            .map(|lane| self.column_at(cell, lane, eq, references))
+            .collect()
     }
 
     /// `S gbar`: the slope of the static I-V curve by timescale (mS/cm²), not yet divided by the
@@ -265,7 +289,11 @@ fn fixed_point(f: impl Fn(f64) -> f64, guess: f64) -> f64 {
         if middle <= low || middle >= high {
             break;
         }
-        if f(middle) > middle { low = middle } else { high = middle }
+        if f(middle) > middle {
+            low = middle
+        } else {
+            high = middle
+        }
     }
     0.5 * (low + high)
 }
@@ -274,7 +302,12 @@ fn fixed_point(f: impl Fn(f64) -> f64, guess: f64) -> f64 {
 pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> Option<f64> {
     let (from, to, step, fallback) = match cell.definition.dic.as_ref()?.threshold {
         ThresholdRule::Fixed(v) => return Some(v),
-        ThresholdRule::Scan { from, to, step, fallback } => (from, to, step, fallback),
+        ThresholdRule::Scan {
+            from,
+            to,
+            step,
+            fallback,
+        } => (from, to, step, fallback),
     };
     // Grid points as whole multiples of the step, so that -49.67 is the number and not a sum.
     let first = (from / step).round();
@@ -282,7 +315,10 @@ pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> 
     let mut before = 0.0;
     for k in 0..=(last - first) as u64 {
         let v = (first + k as f64) * step;
-        let total: f64 = Linearisation::new(cell, v, tau_factors).slopes(cell, gbar).iter().sum();
+        let total: f64 = Linearisation::new(cell, v, tau_factors)
+            .slopes(cell, gbar)
+            .iter()
+            .sum();
         if before > 0.0 && total <= 0.0 {
             return Some(v);
         }
@@ -304,11 +340,19 @@ pub struct Compensation {
 
 impl Compensation {
     /// Prepares the solve for `lanes` at `v_th` (mV).
-    pub fn new(cell: &CellType, v_th: f64, tau_factors: &[Vec<f64>; 2], lanes: [usize; 2]) -> Option<Self> {
+    pub fn new(
+        cell: &CellType,
+        v_th: f64,
+        tau_factors: &[Vec<f64>; 2],
+        lanes: [usize; 2],
+    ) -> Option<Self> {
         let dic = cell.definition.dic.as_ref()?;
         let calcium_at = (0..cell.channels())
             .map(|lane| {
-                dic.calcium_at.iter().find(|(n, _)| n == cell.channel_name(lane)).map(|(_, g)| *g)
+                dic.calcium_at
+                    .iter()
+                    .find(|(n, _)| n == cell.channel_name(lane))
+                    .map(|(_, g)| *g)
             })
             .collect();
         Some(Compensation {
@@ -328,7 +372,9 @@ impl Compensation {
         seen: &[f64],
         [g_s, g_u]: [f64; 2],
     ) -> Option<[f64; 2]> {
-        let eq = self.at.equilibrium(cell, |k| self.calcium_at[k].unwrap_or(gbar[k]) * seen[k]);
+        let eq = self
+            .at
+            .equilibrium(cell, |k| self.calcium_at[k].unwrap_or(gbar[k]) * seen[k]);
         let references = self.at.references(cell, eq.ca);
         let mut rest = DVec2::new(g_s, g_u) * gbar[self.norm];
         let mut columns = [DVec2::ZERO; 2];

@@ -53,7 +53,10 @@ pub struct Homeostat {
 /// `ratio` is g_k(0)/g_Na(0).
 #[inline(always)]
 pub fn rates(settings: &Settings, ratio: f64, ca: f64, [mrna, g]: [f64; 2]) -> [f64; 2] {
-    [(settings.ca_target - ca) * ratio / settings.tau_na, (mrna - g) / settings.tau_g]
+    [
+        (settings.ca_target - ca) * ratio / settings.tau_na,
+        (mrna - g) / settings.tau_g,
+    ]
 }
 
 impl Regulated {
@@ -119,7 +122,13 @@ pub fn regulate<const W: usize>(
         let settings = homeostat.settings;
         for channel in homeostat.channels.iter_mut().filter(|c| c.on) {
             channel.advance(&settings, sensed.0, interval);
-            below.mind(*index, channel.lane, clock.now(), *negative, &mut channel.conductance);
+            below.mind(
+                *index,
+                channel.lane,
+                clock.now(),
+                *negative,
+                &mut channel.conductance,
+            );
             gbar.0.0[channel.lane] = channel.conductance;
         }
     }

@@ -46,6 +46,9 @@ pub fn step(v: f64, g: f64, ge: f64, c: f64, dt: f64) -> f64 {
 /// System: the applied current starts each stretch's input.
 pub fn start_input(mut neurons: Query<(&AppliedCurrent, &mut Input)>) {
     for (applied, mut input) in &mut neurons {
-        *input.bypass_change_detection() = Input { conductance: 0.0, current: applied.0 };
+        *input.bypass_change_detection() = Input {
+            conductance: 0.0,
+            current: applied.0,
+        };
     }
 }

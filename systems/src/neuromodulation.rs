@@ -10,7 +10,9 @@
 
 use bevy_ecs::prelude::*;
 
-use crate::channels::{Block, CellType, CellTypeId, CellTypes, Gbar, NegativeConductance, Parameters};
+use crate::channels::{
+    Block, CellType, CellTypeId, CellTypes, Gbar, NegativeConductance, Parameters,
+};
 use crate::dic::Compensation;
 use crate::homeostasis::BelowZero;
 use crate::schedule::{Clock, NeuronIndex};
@@ -119,7 +121,9 @@ impl Controller {
             let lanes = [self.channels[0].lane, self.channels[1].lane];
             self.plan = Compensation::new(cell, self.v_th, &cell.tau_factors(parameters), lanes);
         }
-        self.plan.as_ref()?.reference(cell, gbar, seen, [self.g_s, self.g_u])
+        self.plan
+            .as_ref()?
+            .reference(cell, gbar, seen, [self.g_s, self.g_u])
     }
 }
 
@@ -147,12 +151,20 @@ pub fn modulate<const W: usize>(
         }
         let cell = types.get(*id);
         let references = controller.references(cell, &parameters.0, &gbar.0.0, &block.seen.0);
-        let Some(references) = references else { continue };
+        let Some(references) = references else {
+            continue;
+        };
         let gains = controller.gains;
         for (channel, g_ref) in controller.channels.iter_mut().zip(references) {
             if channel.on {
                 channel.advance(&gains, g_ref, interval);
-                below.mind(*index, channel.lane, clock.now(), *negative, &mut channel.conductance);
+                below.mind(
+                    *index,
+                    channel.lane,
+                    clock.now(),
+                    *negative,
+                    &mut channel.conductance,
+                );
                 gbar.0.0[channel.lane] = channel.conductance;
             }
         }

@@ -41,7 +41,10 @@ pub struct Detection {
 
 impl Default for Detection {
     fn default() -> Self {
-        Detection { threshold: 10.0, rearm: 0.0 }
+        Detection {
+            threshold: 10.0,
+            rearm: 0.0,
+        }
     }
 }
 
@@ -54,7 +57,11 @@ impl Detection {
     /// Whether a new voltage changes anything: a spike or a re-arming.
     #[inline(always)]
     pub fn acts(&self, armed: Armed, v: f64) -> bool {
-        if armed.0 { v > self.threshold } else { v < self.rearm }
+        if armed.0 {
+            v > self.threshold
+        } else {
+            v < self.rearm
+        }
     }
 
     /// Follows a step from `before` to `after` (mV); for a spike, the fraction of the step at
@@ -86,7 +93,12 @@ pub struct Sampler {
 impl Sampler {
     /// Reads `addresses` every `every` ms, the first time at 0.
     pub fn new(addresses: Vec<Address>, every: f64) -> Self {
-        Sampler { addresses, every, rows: Vec::new(), before: None }
+        Sampler {
+            addresses,
+            every,
+            rows: Vec::new(),
+            before: None,
+        }
     }
 
     fn due(&self) -> f64 {
@@ -97,7 +109,12 @@ impl Sampler {
     fn read(&mut self, world: &World, clock: &Clock) {
         let now = clock.now();
         let due = self.due();
-        let values = || self.addresses.iter().map(|a| read(world, *a).unwrap_or(f64::NAN)).collect();
+        let values = || {
+            self.addresses
+                .iter()
+                .map(|a| read(world, *a).unwrap_or(f64::NAN))
+                .collect()
+        };
         match clock.place(due) {
             Place::On(_) if clock.reached(due) => {
                 let row = (due, values());
@@ -109,7 +126,8 @@ impl Sampler {
                 let (t, before) = self.before.take().unwrap_or_else(|| (now, after.clone()));
                 let weight = if now > t { (due - t) / (now - t) } else { 0.0 };
                 let mix = |(a, b): (&f64, &f64)| (b - a).mul_add(weight, *a);
-                self.rows.push((due, before.iter().zip(&after).map(mix).collect()));
+                self.rows
+                    .push((due, before.iter().zip(&after).map(mix).collect()));
             }
             _ => {}
         }
@@ -148,7 +166,11 @@ pub struct Observers {
 impl Observers {
     /// Adds a window [from, to) (ms).
     pub fn window(&mut self, from: f64, to: f64) {
-        self.windows.push(WindowMean { from, to, integral: Vec::new() });
+        self.windows.push(WindowMean {
+            from,
+            to,
+            integral: Vec::new(),
+        });
     }
 
     /// Next time after now at which something is read (ms).
@@ -156,7 +178,10 @@ impl Observers {
         let now = clock.now();
         let samples = self.samplers.iter().map(Sampler::due);
         let edges = self.windows.iter().flat_map(|w| [w.from, w.to]);
-        samples.chain(edges).filter(|t| *t > now && !clock.reached(*t)).min_by(f64::total_cmp)
+        samples
+            .chain(edges)
+            .filter(|t| *t > now && !clock.reached(*t))
+            .min_by(f64::total_cmp)
     }
 }
 
@@ -179,7 +204,11 @@ pub fn windows(
     calcium: Query<(&NeuronIndex, &CalciumIntegral)>,
     mut observers: ResMut<Observers>,
 ) {
-    let Observers { windows, last: (start, seen), .. } = &mut *observers;
+    let Observers {
+        windows,
+        last: (start, seen),
+        ..
+    } = &mut *observers;
     let (from, to) = (*start, clock.now());
     *start = to;
     if !windows.iter().any(|w| w.from <= to && w.to > from) {
@@ -243,6 +272,11 @@ pub fn guard(
     }
     if let Some((index, variable, value)) = first {
         let cell = neurons.name(index as usize).to_string();
-        commands.insert_resource(Runaway { cell, variable, value, t_ms: clock.now() });
+        commands.insert_resource(Runaway {
+            cell,
+            variable,
+            value,
+            t_ms: clock.now(),
+        });
     }
 }

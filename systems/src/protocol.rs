@@ -154,7 +154,10 @@ impl Protocol {
     /// A protocol of the given entries; equal times keep their order.
     pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
-        Protocol { entries, ..Default::default() }
+        Protocol {
+            entries,
+            ..Default::default()
+        }
     }
 
     /// Time of the next entry or end of a ramp (ms).
@@ -174,7 +177,9 @@ impl Protocol {
 
     /// Puts an entry in its place among those still to come.
     fn insert(&mut self, entry: Entry) {
-        let later = self.entries[self.cursor..].iter().position(|e| e.at_ms > entry.at_ms);
+        let later = self.entries[self.cursor..]
+            .iter()
+            .position(|e| e.at_ms > entry.at_ms);
         let at = later.map_or(self.entries.len(), |k| self.cursor + k);
         self.entries.insert(at, entry);
     }
@@ -206,13 +211,23 @@ fn move_ramps(world: &mut World, protocol: &mut Protocol, now: f64) {
         let done = world.resource::<Clock>().reached(ramp.end);
         let x = ((now - ramp.start) / (ramp.end - ramp.start)).clamp(0.0, 1.0);
         for (target, from) in &ramp.targets {
-            let value = if done { ramp.to } else { (ramp.to - from).mul_add(x, *from) };
+            let value = if done {
+                ramp.to
+            } else {
+                (ramp.to - from).mul_add(x, *from)
+            };
             let written = address::write(world, *target, value);
             note_failure(world, protocol, *target, written);
             if done {
                 let path = world.resource::<Names>().path(*target);
                 let (old, new) = (Some(*from), Some(ramp.to));
-                protocol.events.push(Event { t_ms: ramp.end, what: "ramp", path, old, new });
+                protocol.events.push(Event {
+                    t_ms: ramp.end,
+                    what: "ramp",
+                    path,
+                    old,
+                    new,
+                });
             }
         }
         !done
@@ -234,12 +249,25 @@ fn note_failure(
 }
 
 /// Writes a scalar and keeps the event.
-fn set(world: &mut World, protocol: &mut Protocol, t_ms: f64, what: &'static str, target: Address, to: f64) {
+fn set(
+    world: &mut World,
+    protocol: &mut Protocol,
+    t_ms: f64,
+    what: &'static str,
+    target: Address,
+    to: f64,
+) {
     let old = address::read(world, target);
     let written = address::write(world, target, to);
     note_failure(world, protocol, target, written);
     let path = world.resource::<Names>().path(target);
-    protocol.events.push(Event { t_ms, what, path, old, new: Some(to) });
+    protocol.events.push(Event {
+        t_ms,
+        what,
+        path,
+        old,
+        new: Some(to),
+    });
 }
 
 fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
@@ -256,14 +284,34 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
                 set(world, protocol, t_ms, "scale", *target, to);
             }
         }
-        Action::Ramp { targets, to, over_ms } => {
+        Action::Ramp {
+            targets,
+            to,
+            over_ms,
+        } => {
             let from = |t: &Address| (*t, address::read(world, *t).unwrap_or(f64::NAN));
             let targets = targets.iter().map(from).collect();
-            protocol.ramps.push(ActiveRamp { targets, to: *to, start: t_ms, end: t_ms + over_ms });
+            protocol.ramps.push(ActiveRamp {
+                targets,
+                to: *to,
+                start: t_ms,
+                end: t_ms + over_ms,
+            });
         }
-        Action::Block { channels, by, controller_sees } => {
+        Action::Block {
+            channels,
+            by,
+            controller_sees,
+        } => {
             for (cell, lane) in channels {
-                block(world, protocol, t_ms, (*cell, *lane), 1.0 - by, *controller_sees);
+                block(
+                    world,
+                    protocol,
+                    t_ms,
+                    (*cell, *lane),
+                    1.0 - by,
+                    *controller_sees,
+                );
             }
         }
         Action::Connect { edges, connected } => {
@@ -278,17 +326,39 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
                 set(world, protocol, t_ms, "current", target, to);
             }
             if for_ms.is_finite() {
-                let cells = cells.iter().map(|(cell, amplitude)| (*cell, -amplitude)).collect();
-                let action = Action::Current { cells, for_ms: f64::INFINITY };
-                protocol.insert(Entry { at_ms: t_ms + for_ms, action });
+                let cells = cells
+                    .iter()
+                    .map(|(cell, amplitude)| (*cell, -amplitude))
+                    .collect();
+                let action = Action::Current {
+                    cells,
+                    for_ms: f64::INFINITY,
+                };
+                protocol.insert(Entry {
+                    at_ms: t_ms + for_ms,
+                    action,
+                });
             }
         }
         Action::Overwrite { gbar, mrna } => {
             for (cell, lane, g) in gbar {
-                overwrite(world, protocol, t_ms, "overwrite", (*cell, *lane), *g, *mrna);
+                overwrite(
+                    world,
+                    protocol,
+                    t_ms,
+                    "overwrite",
+                    (*cell, *lane),
+                    *g,
+                    *mrna,
+                );
             }
         }
-        Action::Compensate { cells, g_s, g_u, mrna } => {
+        Action::Compensate {
+            cells,
+            g_s,
+            g_u,
+            mrna,
+        } => {
             for (cell, lanes) in cells {
                 compensate(world, protocol, t_ms, *cell, *lanes, [*g_s, *g_u], *mrna);
             }
@@ -297,7 +367,10 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
             for (cell, lane) in channels {
                 let neuron = world.resource::<Neurons>().entity(*cell);
                 if let Some(mut homeostat) = world.get_mut::<Homeostat>(neuron) {
-                    let meant = homeostat.channels.iter_mut().filter(|c| lane.is_none_or(|l| l == c.lane));
+                    let meant = homeostat
+                        .channels
+                        .iter_mut()
+                        .filter(|c| lane.is_none_or(|l| l == c.lane));
                     meant.for_each(|c| c.on = *on);
                 }
                 note_switch(world, protocol, t_ms, "homeostat", (*cell, *lane), *on);
@@ -307,7 +380,10 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
             for (cell, lane) in channels {
                 let neuron = world.resource::<Neurons>().entity(*cell);
                 if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
-                    let meant = controller.channels.iter_mut().filter(|c| lane.is_none_or(|l| l == c.lane));
+                    let meant = controller
+                        .channels
+                        .iter_mut()
+                        .filter(|c| lane.is_none_or(|l| l == c.lane));
                     meant.for_each(|c| c.on = *on);
                 }
                 note_switch(world, protocol, t_ms, "controller", (*cell, *lane), *on);
@@ -319,7 +395,13 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
                 assembly::reset(world, neuron, *v, *ca);
                 let path = world.resource::<Names>().cells[*cell].name.clone();
                 let new = world.get::<Calcium>(neuron).map(|c| c.0);
-                protocol.events.push(Event { t_ms, what: "reset", path, old: None, new });
+                protocol.events.push(Event {
+                    t_ms,
+                    what: "reset",
+                    path,
+                    old: None,
+                    new,
+                });
             }
         }
     }
@@ -339,7 +421,13 @@ fn note_switch(
         None => cell.name.clone(),
     };
     let new = Some(if on { 1.0 } else { 0.0 });
-    protocol.events.push(Event { t_ms, what, path, old: None, new });
+    protocol.events.push(Event {
+        t_ms,
+        what,
+        path,
+        old: None,
+        new,
+    });
 }
 
 fn block(
@@ -359,7 +447,13 @@ fn block(
         block.seen.0[lane] = if seen { factor } else { 1.0 };
     });
     let path = world.resource::<Names>().path(target);
-    protocol.events.push(Event { t_ms, what: "block", path, old, new: Some(factor) });
+    protocol.events.push(Event {
+        t_ms,
+        what: "block",
+        path,
+        old,
+        new: Some(factor),
+    });
 }
 
 fn connect(world: &mut World, protocol: &mut Protocol, t_ms: f64, edge: usize, connected: bool) {
@@ -372,7 +466,13 @@ fn connect(world: &mut World, protocol: &mut Protocol, t_ms: f64, edge: usize, c
     }
     let path = world.resource::<Names>().edge_owner(edge);
     let what = if connected { "restore" } else { "cut" };
-    protocol.events.push(Event { t_ms, what, path, old, new: Some(number(connected)) });
+    protocol.events.push(Event {
+        t_ms,
+        what,
+        path,
+        old,
+        new: Some(number(connected)),
+    });
 }
 
 /// Writes a conductance into the membrane and into whichever regulator owns it.
@@ -385,7 +485,14 @@ fn overwrite(
     g: f64,
     mrna: bool,
 ) {
-    set(world, protocol, t_ms, what, Address::Channel(cell, lane, ChannelScalar::Gbar), g);
+    set(
+        world,
+        protocol,
+        t_ms,
+        what,
+        Address::Channel(cell, lane, ChannelScalar::Gbar),
+        g,
+    );
     let neuron = world.resource::<Neurons>().entity(cell);
     if let Some(mut homeostat) = world.get_mut::<Homeostat>(neuron)
         && let Some(channel) = homeostat.channels.iter_mut().find(|c| c.lane == lane)
@@ -429,7 +536,9 @@ fn compensate(
 
 /// Conductances (mS/cm²) of two lanes that give the wanted DICs of a neuron at its V_th.
 fn solve(world: &World, neuron: Entity, lanes: [usize; 2], wanted: [f64; 2]) -> Option<[f64; 2]> {
-    let cell = world.resource::<CellTypes>().get(*world.get::<CellTypeId>(neuron)?);
+    let cell = world
+        .resource::<CellTypes>()
+        .get(*world.get::<CellTypeId>(neuron)?);
     let parameters = world.get::<Parameters>(neuron)?;
     let v_th = world.get::<assembly::ThresholdVoltage>(neuron)?.0;
     let plan = Compensation::new(cell, v_th, &cell.tau_factors(&parameters.0), lanes)?;

@@ -7,7 +7,10 @@
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
 
-use crate::{calcium, channels, coupling, homeostasis, integrate, membrane, neuromodulation, observe, protocol};
+use crate::{
+    calcium, channels, coupling, homeostasis, integrate, membrane, neuromodulation, observe,
+    protocol,
+};
 
 /// Phases of a stretch, in the order in which they run. Foreign systems hook in between.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,7 +151,16 @@ pub enum Place {
 impl Clock {
     /// A clock at 0 with steps of `dt`, control ticks every `control` and an end, all in ms.
     pub fn new(dt: f64, control: f64, end: f64) -> Self {
-        Clock { dt, step: 0, split: None, end, control, ticks: 0, regulated_at: 0.0, due: false }
+        Clock {
+            dt,
+            step: 0,
+            split: None,
+            end,
+            control,
+            ticks: 0,
+            regulated_at: 0.0,
+            due: false,
+        }
     }
 
     /// Step (ms).
@@ -207,7 +219,8 @@ impl Clock {
 
     /// Grid point of the next control tick.
     fn next_tick(&self) -> u64 {
-        self.grid_from((self.ticks + 1) as f64 * self.control).max(self.step + 1)
+        self.grid_from((self.ticks + 1) as f64 * self.control)
+            .max(self.step + 1)
     }
 
     /// Moves to a grid point.
@@ -258,7 +271,12 @@ pub enum Stretch {
 
 /// Plans the next stretch. `protocol` is the next protocol time (ms), `observe` the next time at
 /// which something is read.
-pub fn plan(clock: &Clock, protocol: Option<f64>, observe: Option<f64>, every_step: bool) -> Stretch {
+pub fn plan(
+    clock: &Clock,
+    protocol: Option<f64>,
+    observe: Option<f64>,
+    every_step: bool,
+) -> Stretch {
     let inside = protocol.and_then(|t| match clock.place(t) {
         Place::Inside(k) => Some((k, t)),
         Place::On(_) => None,
@@ -290,7 +308,9 @@ pub fn plan(clock: &Clock, protocol: Option<f64>, observe: Option<f64>, every_st
     if every_step {
         to = to.min(clock.step + 1);
     }
-    Stretch::Whole { to: to.max(clock.step + 1) }
+    Stretch::Whole {
+        to: to.max(clock.step + 1),
+    }
 }
 
 /// System: closes regulation of this stretch.
@@ -313,7 +333,11 @@ pub fn schedule() -> Schedule {
     use Sets::*;
     schedule.configure_sets((Protocol, Advance, Sense, Regulate, Modulate, Observe).chain());
     schedule.configure_sets((Sense, Regulate, Modulate).run_if(regulating));
-    schedule.add_systems((protocol::act, membrane::start_input).chain().in_set(Protocol));
+    schedule.add_systems(
+        (protocol::act, membrane::start_input)
+            .chain()
+            .in_set(Protocol),
+    );
     schedule.add_systems(
         (
             channels::refresh_effective::<8>,
@@ -332,17 +356,27 @@ pub fn schedule() -> Schedule {
     );
     schedule.add_systems(calcium::sense.in_set(Sense));
     schedule.add_systems(
-        (homeostasis::regulate::<8>, homeostasis::regulate::<16>, homeostasis::regulate::<32>)
+        (
+            homeostasis::regulate::<8>,
+            homeostasis::regulate::<16>,
+            homeostasis::regulate::<32>,
+        )
             .chain()
             .in_set(Regulate),
     );
     schedule.add_systems(
-        (neuromodulation::modulate::<8>, neuromodulation::modulate::<16>, neuromodulation::modulate::<32>)
+        (
+            neuromodulation::modulate::<8>,
+            neuromodulation::modulate::<16>,
+            neuromodulation::modulate::<32>,
+        )
             .chain()
             .in_set(Modulate),
     );
     schedule.add_systems(
-        (close_regulation, observe::guard, observe::sample).chain().in_set(Observe),
+        (close_regulation, observe::guard, observe::sample)
+            .chain()
+            .in_set(Observe),
     );
     schedule
 }

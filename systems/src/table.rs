@@ -66,10 +66,14 @@ impl Table {
         dt: f64,
     ) -> Result<Table, BadValue> {
         let mut rows = vec![0.0; stride * ROWS];
-        rows.par_chunks_mut(stride).enumerate().try_for_each(|(k, row)| {
-            blank(row);
-            gates.iter().try_for_each(|gate| fill(row, gate, voltage(k), dt))
-        })?;
+        rows.par_chunks_mut(stride)
+            .enumerate()
+            .try_for_each(|(k, row)| {
+                blank(row);
+                gates
+                    .iter()
+                    .try_for_each(|gate| fill(row, gate, voltage(k), dt))
+            })?;
         Ok(Table { stride, rows })
     }
 
@@ -92,9 +96,18 @@ pub fn mix(low: f64, high: f64, weight: f64) -> f64 {
 }
 
 fn fill(row: &mut [f64], gate: &GatePair, v: f64, dt: f64) -> Result<(), BadValue> {
-    let bad = |what| BadValue { column: gate.inf_column, v, what };
+    let bad = |what| BadValue {
+        column: gate.inf_column,
+        v,
+        what,
+    };
     // The same row serves membranes (V) and synapses (V_pre).
-    let at = |v| Variables { v, ca: 0.0, v_pre: v, v_post: 0.0 };
+    let at = |v| Variables {
+        v,
+        ca: 0.0,
+        v_pre: v,
+        v_post: 0.0,
+    };
     let inf = eval_removable(gate.inf, v, at).ok_or_else(|| bad(None))?;
     let tau = eval_removable(gate.tau, v, at).ok_or_else(|| bad(None))?;
     if !(-1e-9..=1.0 + 1e-9).contains(&inf) {

@@ -43,10 +43,15 @@ pub(crate) use on_width;
 /// Value of a scalar; `None` where it does not exist.
 pub fn read(world: &World, address: Address) -> Option<f64> {
     match address {
-        Address::Cell(cell, scalar) => read_cell(world, world.resource::<Neurons>().entity(cell), scalar),
-        Address::Channel(cell, lane, scalar) => {
-            read_channel(world, world.resource::<Neurons>().entity(cell), lane, scalar)
+        Address::Cell(cell, scalar) => {
+            read_cell(world, world.resource::<Neurons>().entity(cell), scalar)
         }
+        Address::Channel(cell, lane, scalar) => read_channel(
+            world,
+            world.resource::<Neurons>().entity(cell),
+            lane,
+            scalar,
+        ),
         Address::Edge(edge, scalar) => {
             let entity = world.resource::<Edges>().entity(edge);
             match scalar {
@@ -82,13 +87,22 @@ fn read_cell(world: &World, neuron: Entity, scalar: CellScalar) -> Option<f64> {
 
 fn read_channel(world: &World, neuron: Entity, lane: usize, scalar: ChannelScalar) -> Option<f64> {
     let modulated = || {
-        world.get::<Controller>(neuron)?.channels.iter().find(|c| c.lane == lane)
+        world
+            .get::<Controller>(neuron)?
+            .channels
+            .iter()
+            .find(|c| c.lane == lane)
     };
     Some(match scalar {
         ChannelScalar::Gbar => on_width!(world, neuron, get, Gbar, |g| g.0.0[lane])?,
         ChannelScalar::Block => on_width!(world, neuron, get, Block, |b| b.factor.0[lane])?,
         ChannelScalar::Mrna => {
-            world.get::<Homeostat>(neuron)?.channels.iter().find(|c| c.lane == lane)?.mrna
+            world
+                .get::<Homeostat>(neuron)?
+                .channels
+                .iter()
+                .find(|c| c.lane == lane)?
+                .mrna
         }
         ChannelScalar::Pool => modulated()?.pool,
         ChannelScalar::Integral => modulated()?.integral,
@@ -101,8 +115,15 @@ fn read_channel(world: &World, neuron: Entity, lane: usize, scalar: ChannelScala
 
 /// Number of kinetic parameters of the channels before `lane`.
 fn parameters_before(world: &World, neuron: Entity, lane: usize) -> Option<usize> {
-    let cell = world.resource::<CellTypes>().get(*world.get::<CellTypeId>(neuron)?);
-    Some(cell.definition.channels[..lane].iter().map(|(_, c)| c.parameters.len()).sum())
+    let cell = world
+        .resource::<CellTypes>()
+        .get(*world.get::<CellTypeId>(neuron)?);
+    Some(
+        cell.definition.channels[..lane]
+            .iter()
+            .map(|(_, c)| c.parameters.len())
+            .sum(),
+    )
 }
 
 /// Writes exactly one scalar; what is derived from it follows at the next stretch. Before the
@@ -131,10 +152,16 @@ pub fn write(world: &mut World, address: Address, value: f64) -> Result<(), Writ
             let entity = world.resource::<Edges>().entity(edge);
             match scalar {
                 EdgeScalar::G => {
-                    world.get_mut::<Strength>(entity).ok_or(WriteError::Missing)?.g = value;
+                    world
+                        .get_mut::<Strength>(entity)
+                        .ok_or(WriteError::Missing)?
+                        .g = value;
                 }
                 EdgeScalar::S => {
-                    world.get_mut::<SynapticActivation>(entity).ok_or(WriteError::Missing)?.0 = value;
+                    world
+                        .get_mut::<SynapticActivation>(entity)
+                        .ok_or(WriteError::Missing)?
+                        .0 = value;
                 }
                 EdgeScalar::Parameter(k) => write_edge_parameter(world, entity, k, value)?,
             }
@@ -190,7 +217,8 @@ fn write_channel(
     x: f64,
 ) -> Option<()> {
     match scalar {
-        ChannelScalar::Gbar => on_width!(world, neuron, get_mut, Gbar, |g| g.into_inner().0.0[lane] = x),
+        ChannelScalar::Gbar => on_width!(world, neuron, get_mut, Gbar, |g| g.into_inner().0.0
+            [lane] = x),
         ChannelScalar::Block => on_width!(world, neuron, get_mut, Block, |b| {
             let block = b.into_inner();
             block.factor.0[lane] = x;
@@ -198,7 +226,11 @@ fn write_channel(
         }),
         ChannelScalar::Mrna => {
             let homeostat = world.get_mut::<Homeostat>(neuron)?.into_inner();
-            homeostat.channels.iter_mut().find(|c| c.lane == lane).map(|c| c.mrna = x)
+            homeostat
+                .channels
+                .iter_mut()
+                .find(|c| c.lane == lane)
+                .map(|c| c.mrna = x)
         }
         ChannelScalar::Pool => modulated(world, neuron, lane).map(|c| c.pool = x),
         ChannelScalar::Integral => modulated(world, neuron, lane).map(|c| c.integral = x),
@@ -219,7 +251,11 @@ fn write_parameter(
     x: f64,
 ) -> Result<(), WriteError> {
     let first = parameters_before(world, neuron, lane).ok_or(WriteError::Missing)?;
-    let mut parameters = world.get::<Parameters>(neuron).ok_or(WriteError::Missing)?.0.clone();
+    let mut parameters = world
+        .get::<Parameters>(neuron)
+        .ok_or(WriteError::Missing)?
+        .0
+        .clone();
     *parameters.get_mut(first + k).ok_or(WriteError::Missing)? = x;
     let id = *world.get::<CellTypeId>(neuron).ok_or(WriteError::Missing)?;
     let mut types = world.resource_mut::<CellTypes>();
@@ -228,25 +264,43 @@ fn write_parameter(
         .intern(&definition, &parameters, area)
         .map_err(|e| WriteError::Kinetics(e.to_string()))?;
     let factors = types.get(id).rate_factors(&parameters);
-    let written = on_width!(world, neuron, get_mut, RateFactor, |r| r.into_inner().set(&factors));
+    let written = on_width!(world, neuron, get_mut, RateFactor, |r| r
+        .into_inner()
+        .set(&factors));
     written.ok_or(WriteError::Missing)?;
     if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
         controller.plan = None;
     }
-    *world.get_mut::<CellTypeId>(neuron).ok_or(WriteError::Missing)? = id;
-    *world.get_mut::<Parameters>(neuron).ok_or(WriteError::Missing)? = Parameters(parameters);
+    *world
+        .get_mut::<CellTypeId>(neuron)
+        .ok_or(WriteError::Missing)? = id;
+    *world
+        .get_mut::<Parameters>(neuron)
+        .ok_or(WriteError::Missing)? = Parameters(parameters);
     Ok(())
 }
 
-fn write_edge_parameter(world: &mut World, edge: Entity, k: usize, x: f64) -> Result<(), WriteError> {
-    let mut parameters = world.get::<EdgeParameters>(edge).ok_or(WriteError::Missing)?.0.clone();
+fn write_edge_parameter(
+    world: &mut World,
+    edge: Entity,
+    k: usize,
+    x: f64,
+) -> Result<(), WriteError> {
+    let mut parameters = world
+        .get::<EdgeParameters>(edge)
+        .ok_or(WriteError::Missing)?
+        .0
+        .clone();
     *parameters.get_mut(k).ok_or(WriteError::Missing)? = x;
     let kind = world.get::<Edge>(edge).ok_or(WriteError::Missing)?.kind;
     let mut kinds = world.resource_mut::<Kinds>();
     let definition = kinds.get(kind).definition().clone();
-    let kind =
-        kinds.intern(&definition, &parameters).map_err(|e| WriteError::Kinetics(e.to_string()))?;
+    let kind = kinds
+        .intern(&definition, &parameters)
+        .map_err(|e| WriteError::Kinetics(e.to_string()))?;
     world.get_mut::<Edge>(edge).ok_or(WriteError::Missing)?.kind = kind;
-    *world.get_mut::<EdgeParameters>(edge).ok_or(WriteError::Missing)? = EdgeParameters(parameters);
+    *world
+        .get_mut::<EdgeParameters>(edge)
+        .ok_or(WriteError::Missing)? = EdgeParameters(parameters);
     Ok(())
 }

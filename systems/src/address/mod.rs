@@ -93,7 +93,10 @@ impl CellScalar {
 
     /// Whether it belongs to a homeostat.
     pub fn of_homeostat(self) -> bool {
-        matches!(self, CellScalar::CaTarget | CellScalar::TauG | CellScalar::TauNa)
+        matches!(
+            self,
+            CellScalar::CaTarget | CellScalar::TauG | CellScalar::TauNa
+        )
     }
 
     /// Whether it belongs to a controller.
@@ -117,12 +120,14 @@ impl Address {
     /// Unit of the scalar; parameters carry the unit of their expression.
     pub fn unit(self) -> &'static str {
         match self {
-            Address::Cell(_, scalar) => {
-                CellScalar::ALL.iter().find(|(s, ..)| *s == scalar).map_or("", |(_, _, unit)| unit)
-            }
-            Address::Channel(_, _, scalar) => {
-                ChannelScalar::ALL.iter().find(|(s, ..)| *s == scalar).map_or("", |(_, _, unit)| unit)
-            }
+            Address::Cell(_, scalar) => CellScalar::ALL
+                .iter()
+                .find(|(s, ..)| *s == scalar)
+                .map_or("", |(_, _, unit)| unit),
+            Address::Channel(_, _, scalar) => ChannelScalar::ALL
+                .iter()
+                .find(|(s, ..)| *s == scalar)
+                .map_or("", |(_, _, unit)| unit),
             Address::Edge(_, EdgeScalar::G) => "mS/cm²",
             Address::Edge(_, EdgeScalar::S) => "1",
             Address::Edge(_, EdgeScalar::Parameter(_)) => "",

@@ -77,7 +77,10 @@ fn fits(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            rest.char_indices().map(|(k, _)| k).chain([rest.len()]).any(|k| fits(tail, &rest[k..]))
+            rest.char_indices()
+                .map(|(k, _)| k)
+                .chain([rest.len()])
+                .any(|k| fits(tail, &rest[k..]))
         }),
     }
 }
@@ -108,18 +111,27 @@ impl Names {
     /// No such cell, or a glob that matches nothing.
     pub fn select_cells(&self, selector: &str) -> Result<Vec<usize>, PathError> {
         if let Some((group, member)) = selector.split_once('/') {
-            let groups: Vec<_> = self.groups.iter().filter(|(name, _)| fits(group, name)).collect();
+            let groups: Vec<_> = self
+                .groups
+                .iter()
+                .filter(|(name, _)| fits(group, name))
+                .collect();
             if groups.is_empty() {
                 let names = self.groups.iter().map(|(name, _)| name.as_str());
-                return Err(error(format!("there is no group `{group}`"), suggestion(group, names)));
+                return Err(error(
+                    format!("there is no group `{group}`"),
+                    suggestion(group, names),
+                ));
             }
-            let mut found: Vec<usize> = groups.iter().flat_map(|(_, m)| m.iter().copied()).collect();
+            let mut found: Vec<usize> =
+                groups.iter().flat_map(|(_, m)| m.iter().copied()).collect();
             found.retain(|k| fits(member, &self.cells[*k].name));
             found.sort_unstable();
             found.dedup();
             if found.is_empty() {
-                let names =
-                    groups.iter().flat_map(|(_, m)| m.iter().map(|k| self.cells[*k].name.as_str()));
+                let names = groups
+                    .iter()
+                    .flat_map(|(_, m)| m.iter().map(|k| self.cells[*k].name.as_str()));
                 let message = format!("no member of group `{group}` is called `{member}`");
                 return Err(error(message, suggestion(member, names)));
             }
@@ -128,15 +140,22 @@ impl Names {
         if let Some((_, members)) = self.groups.iter().find(|(name, _)| name == selector) {
             return Ok(members.clone());
         }
-        let found: Vec<usize> =
-            (0..self.cells.len()).filter(|k| fits(selector, &self.cells[*k].name)).collect();
+        let found: Vec<usize> = (0..self.cells.len())
+            .filter(|k| fits(selector, &self.cells[*k].name))
+            .collect();
         if found.is_empty() {
             let names = self.cells.iter().map(|c| c.name.as_str());
             return Err(if is_glob(selector) {
-                error(format!("`{selector}` matches no cell"), suggestion(selector, names))
+                error(
+                    format!("`{selector}` matches no cell"),
+                    suggestion(selector, names),
+                )
             } else {
                 let names = names.chain(self.groups.iter().map(|(name, _)| name.as_str()));
-                error(format!("there is no cell `{selector}`"), suggestion(selector, names))
+                error(
+                    format!("there is no cell `{selector}`"),
+                    suggestion(selector, names),
+                )
             });
         }
         Ok(found)
@@ -158,12 +177,19 @@ impl Names {
             .iter()
             .flat_map(|cell| {
                 let channels = self.cells[*cell].channels.iter().enumerate();
-                channels.filter(|(_, c)| fits(channel, &c.name)).map(|(lane, _)| (*cell, lane))
+                channels
+                    .filter(|(_, c)| fits(channel, &c.name))
+                    .map(|(lane, _)| (*cell, lane))
             })
             .collect();
         if found.is_empty() {
-            let names = cells.iter().flat_map(|k| self.cells[*k].channels.iter().map(|c| c.name.as_str()));
-            return Err(error(format!("there is no channel `{channel}`"), suggestion(channel, dedup(names))));
+            let names = cells
+                .iter()
+                .flat_map(|k| self.cells[*k].channels.iter().map(|c| c.name.as_str()));
+            return Err(error(
+                format!("there is no channel `{channel}`"),
+                suggestion(channel, dedup(names)),
+            ));
         }
         Ok(found)
     }
@@ -191,15 +217,33 @@ impl Names {
                     || (electrical && pres.contains(&edge.post) && posts.contains(&edge.pre)))
         };
         let called = |edge: &EdgeNames| {
-            label.is_none_or(|l| fits(l, &edge.kind) || edge.name.as_deref().is_some_and(|n| fits(l, n)))
+            label.is_none_or(|l| {
+                fits(l, &edge.kind) || edge.name.as_deref().is_some_and(|n| fits(l, n))
+            })
         };
-        let between: Vec<usize> = (0..self.edges.len()).filter(|k| joins(&self.edges[*k])).collect();
-        let found: Vec<usize> = between.iter().copied().filter(|k| called(&self.edges[*k])).collect();
+        let between: Vec<usize> = (0..self.edges.len())
+            .filter(|k| joins(&self.edges[*k]))
+            .collect();
+        let found: Vec<usize> = between
+            .iter()
+            .copied()
+            .filter(|k| called(&self.edges[*k]))
+            .collect();
         if found.is_empty() {
             let help = if between.is_empty() {
-                suggestion(owner, (0..self.edges.len()).map(|k| self.edge_owner(k)).collect::<Vec<_>>().iter().map(String::as_str))
+                suggestion(
+                    owner,
+                    (0..self.edges.len())
+                        .map(|k| self.edge_owner(k))
+                        .collect::<Vec<_>>()
+                        .iter()
+                        .map(String::as_str),
+                )
             } else {
-                suggestion(label.unwrap_or_default(), between.iter().map(|k| self.edges[*k].kind.as_str()))
+                suggestion(
+                    label.unwrap_or_default(),
+                    between.iter().map(|k| self.edges[*k].kind.as_str()),
+                )
             };
             return Err(error(format!("there is no edge `{owner}`"), help));
         }
@@ -212,7 +256,10 @@ impl Names {
             } else {
                 "give each of them a `name`".to_string()
             };
-            return Err(error(format!("`{owner}` is ambiguous: {} edges fit", found.len()), Some(help)));
+            return Err(error(
+                format!("`{owner}` is ambiguous: {} edges fit", found.len()),
+                Some(help),
+            ));
         }
         Ok(found)
     }
@@ -241,12 +288,18 @@ impl Names {
         let mut found = Vec::new();
         for edge in &edges {
             found.extend(
-                self.scalars_of_edge(*edge).into_iter().filter(|(name, _)| fits(scalar, name)).map(|(_, s)| Address::Edge(*edge, s)),
+                self.scalars_of_edge(*edge)
+                    .into_iter()
+                    .filter(|(name, _)| fits(scalar, name))
+                    .map(|(_, s)| Address::Edge(*edge, s)),
             );
         }
         if found.is_empty() {
-            let names: Vec<String> =
-                edges.iter().flat_map(|e| self.scalars_of_edge(*e)).map(|(name, _)| name).collect();
+            let names: Vec<String> = edges
+                .iter()
+                .flat_map(|e| self.scalars_of_edge(*e))
+                .map(|(name, _)| name)
+                .collect();
             let help = suggestion(scalar, dedup(names.iter().map(String::as_str)));
             return Err(error(format!("an edge has no `{scalar}`"), help));
         }
@@ -259,11 +312,15 @@ impl Names {
         for (cell, lane) in &channels {
             let names = self.scalars_of_channel(*cell, *lane).into_iter();
             found.extend(
-                names.filter(|(name, _)| fits(scalar, name)).map(|(_, s)| Address::Channel(*cell, *lane, s)),
+                names
+                    .filter(|(name, _)| fits(scalar, name))
+                    .map(|(_, s)| Address::Channel(*cell, *lane, s)),
             );
         }
         if found.is_empty() {
-            let exists = ChannelScalar::ALL.iter().any(|(_, name, _)| *name == scalar);
+            let exists = ChannelScalar::ALL
+                .iter()
+                .any(|(_, name, _)| *name == scalar);
             let (message, help) = match scalar {
                 "mRNA" if exists => (
                     format!("`{owner}` has no mRNA: homeostasis does not regulate it"),
@@ -295,7 +352,11 @@ impl Names {
         let mut found = Vec::new();
         for cell in &cells {
             let names = self.scalars_of_cell(*cell).into_iter();
-            found.extend(names.filter(|(name, _)| fits(scalar, name)).map(|(_, s)| Address::Cell(*cell, s)));
+            found.extend(
+                names
+                    .filter(|(name, _)| fits(scalar, name))
+                    .map(|(_, s)| Address::Cell(*cell, s)),
+            );
         }
         if found.is_empty() {
             let known = CellScalar::ALL.iter().find(|(_, name, _)| *name == scalar);
@@ -312,10 +373,16 @@ impl Names {
                     let channels = cells.iter().flat_map(|k| self.cells[*k].channels.iter());
                     if channels.clone().any(|c| c.name == scalar) {
                         let help = format!("a channel is no scalar: write `{owner}.{scalar}.gbar`");
-                        return Err(error(format!("`{owner}.{scalar}` is a channel"), Some(help)));
+                        return Err(error(
+                            format!("`{owner}.{scalar}` is a channel"),
+                            Some(help),
+                        ));
                     }
                     let names = CellScalar::ALL.iter().map(|(_, name, _)| *name);
-                    error(format!("a cell has no `{scalar}`"), suggestion(scalar, names))
+                    error(
+                        format!("a cell has no `{scalar}`"),
+                        suggestion(scalar, names),
+                    )
                 }
             });
         }
@@ -361,14 +428,22 @@ impl Names {
     pub fn all(&self) -> Vec<Address> {
         let mut all = Vec::new();
         for cell in 0..self.cells.len() {
-            all.extend(self.scalars_of_cell(cell).into_iter().map(|(_, s)| Address::Cell(cell, s)));
+            all.extend(
+                self.scalars_of_cell(cell)
+                    .into_iter()
+                    .map(|(_, s)| Address::Cell(cell, s)),
+            );
             for lane in 0..self.cells[cell].channels.len() {
                 let scalars = self.scalars_of_channel(cell, lane).into_iter();
                 all.extend(scalars.map(|(_, s)| Address::Channel(cell, lane, s)));
             }
         }
         for edge in 0..self.edges.len() {
-            all.extend(self.scalars_of_edge(edge).into_iter().map(|(_, s)| Address::Edge(edge, s)));
+            all.extend(
+                self.scalars_of_edge(edge)
+                    .into_iter()
+                    .map(|(_, s)| Address::Edge(edge, s)),
+            );
         }
         all
     }
@@ -377,8 +452,16 @@ impl Names {
     pub fn edge_owner(&self, edge: usize) -> String {
         let e = &self.edges[edge];
         let arrow = if e.electrical { "--" } else { "->" };
-        let pair = format!("{}{arrow}{}", self.cells[e.pre].name, self.cells[e.post].name);
-        let alone = self.edges.iter().filter(|o| (o.pre, o.post, o.electrical) == (e.pre, e.post, e.electrical)).count() == 1;
+        let pair = format!(
+            "{}{arrow}{}",
+            self.cells[e.pre].name, self.cells[e.post].name
+        );
+        let alone = self
+            .edges
+            .iter()
+            .filter(|o| (o.pre, o.post, o.electrical) == (e.pre, e.post, e.electrical))
+            .count()
+            == 1;
         match &e.name {
             _ if alone => pair,
             Some(name) => format!("{pair}:{name}"),
@@ -390,17 +473,29 @@ impl Names {
     pub fn path(&self, address: Address) -> String {
         match address {
             Address::Cell(cell, scalar) => {
-                let name = CellScalar::ALL.iter().find(|(s, ..)| *s == scalar).map_or("", |(_, n, _)| n);
+                let name = CellScalar::ALL
+                    .iter()
+                    .find(|(s, ..)| *s == scalar)
+                    .map_or("", |(_, n, _)| n);
                 format!("{}.{name}", self.cells[cell].name)
             }
             Address::Channel(cell, lane, scalar) => {
                 let names = self.scalars_of_channel(cell, lane);
-                let name = names.iter().find(|(_, s)| *s == scalar).map_or("", |(n, _)| n);
-                format!("{}.{}.{name}", self.cells[cell].name, self.cells[cell].channels[lane].name)
+                let name = names
+                    .iter()
+                    .find(|(_, s)| *s == scalar)
+                    .map_or("", |(n, _)| n);
+                format!(
+                    "{}.{}.{name}",
+                    self.cells[cell].name, self.cells[cell].channels[lane].name
+                )
             }
             Address::Edge(edge, scalar) => {
                 let names = self.scalars_of_edge(edge);
-                let name = names.iter().find(|(_, s)| *s == scalar).map_or("", |(n, _)| n);
+                let name = names
+                    .iter()
+                    .find(|(_, s)| *s == scalar)
+                    .map_or("", |(n, _)| n);
                 format!("{}.{name}", self.edge_owner(edge))
             }
         }
@@ -433,7 +528,11 @@ mod tests {
     fn names() -> Names {
         let channel = |name: &str, regulated, modulated| ChannelNames {
             name: name.to_string(),
-            parameters: if name == "KCa" { vec!["tm".to_string()] } else { Vec::new() },
+            parameters: if name == "KCa" {
+                vec!["tm".to_string()]
+            } else {
+                Vec::new()
+            },
             regulated,
             modulated,
         };
@@ -473,7 +572,12 @@ mod tests {
     fn every_listed_scalar_has_a_path_that_finds_it_again() {
         let names = names();
         for address in names.all() {
-            assert_eq!(names.scalars(&names.path(address)), Ok(vec![address]), "{}", names.path(address));
+            assert_eq!(
+                names.scalars(&names.path(address)),
+                Ok(vec![address]),
+                "{}",
+                names.path(address)
+            );
         }
     }
 
@@ -489,7 +593,10 @@ mod tests {
 
     #[test]
     fn a_junction_answers_to_both_orders() {
-        assert_eq!(names().scalars("S2--F1.g"), Ok(vec![Address::Edge(4, EdgeScalar::G)]));
+        assert_eq!(
+            names().scalars("S2--F1.g"),
+            Ok(vec![Address::Edge(4, EdgeScalar::G)])
+        );
     }
 
     #[test]
@@ -500,18 +607,33 @@ mod tests {
             format!("{} | {}", e.message, e.help.unwrap_or_default())
         };
         assert_eq!(help("S3.V"), "there is no cell `S3` | did you mean `S1`?");
-        assert_eq!(help("S1.CaX.gbar"), "there is no channel `CaX` | did you mean `CaS`?");
-        assert_eq!(help("S1.CaS.gba"), "a channel has no `gba` | did you mean `gbar`?");
+        assert_eq!(
+            help("S1.CaX.gbar"),
+            "there is no channel `CaX` | did you mean `CaS`?"
+        );
+        assert_eq!(
+            help("S1.CaS.gba"),
+            "a channel has no `gba` | did you mean `gbar`?"
+        );
         assert_eq!(
             help("S2.CaS.pool"),
             "`S2.CaS` has no `pool`: no controller modulates it | name the channel in the cell's `controller`"
         );
-        assert_eq!(help("S2.g_s"), "`S2` has no `g_s`: it has no controller | give the cell a `controller`");
-        assert_eq!(help("F1.Na"), "`F1.Na` is a channel | a channel is no scalar: write `F1.Na.gbar`");
+        assert_eq!(
+            help("S2.g_s"),
+            "`S2` has no `g_s`: it has no controller | give the cell a `controller`"
+        );
+        assert_eq!(
+            help("F1.Na"),
+            "`F1.Na` is a channel | a channel is no scalar: write `F1.Na.gbar`"
+        );
         assert_eq!(
             help("F1->S1.g"),
             "`F1->S1` is ambiguous: 2 edges fit | it may be F1->S1:glut or F1->S1:chol"
         );
-        assert_eq!(help("S1->S2:glut.g"), "`S1->S2:glut` is ambiguous: 2 edges fit | it may be S1->S2:a or S1->S2:b");
+        assert_eq!(
+            help("S1->S2:glut.g"),
+            "`S1->S2:glut` is ambiguous: 2 edges fit | it may be S1->S2:a or S1->S2:b"
+        );
     }
 }

@@ -36,7 +36,10 @@ impl Component {
 
     /// Solves `x_i - sum_j a_ij x_j = b_i`; `row(i, add)` returns b_i and adds the a_ij as
     /// (position, value).
-    pub fn solve(&mut self, mut row: impl FnMut(usize, &mut dyn FnMut(usize, f64)) -> f64) -> &[f64] {
+    pub fn solve(
+        &mut self,
+        mut row: impl FnMut(usize, &mut dyn FnMut(usize, f64)) -> f64,
+    ) -> &[f64] {
         for i in 0..self.cells.len() {
             for j in &self.pattern[i] {
                 self.work[*j as usize] = 0.0;
@@ -97,7 +100,9 @@ pub fn components(n: usize, links: &[(u32, u32)], strong: &[bool]) -> Vec<Compon
     leaders
         .into_iter()
         .map(|leader| {
-            let cells: Vec<u32> = (0..n as u32).filter(|k| roots[*k as usize] == leader).collect();
+            let cells: Vec<u32> = (0..n as u32)
+                .filter(|k| roots[*k as usize] == leader)
+                .collect();
             component(cells, links)
         })
         .collect()
@@ -130,6 +135,15 @@ fn component(cells: Vec<u32>, links: &[(u32, u32)]) -> Component {
         }
     }
     let pattern: Vec<Vec<u32>> = rows.into_iter().map(|r| r.into_iter().collect()).collect();
-    let values = pattern.iter().map(|r: &Vec<u32>| vec![0.0; r.len()]).collect();
-    Component { cells, pattern, values, work: vec![0.0; n], x: vec![0.0; n] }
+    let values = pattern
+        .iter()
+        .map(|r: &Vec<u32>| vec![0.0; r.len()])
+        .collect();
+    Component {
+        cells,
+        pattern,
+        values,
+        work: vec![0.0; n],
+        x: vec![0.0; n],
+    }
 }

@@ -29,8 +29,17 @@ pub enum KindError {
 
 #[derive(Clone, Debug)]
 enum Compiled {
-    Chemical { inf: Program, tau: Program, reversal: f64, start: Option<f64>, table: Table },
-    Electrical { factor: Factor, one_way: bool },
+    Chemical {
+        inf: Program,
+        tau: Program,
+        reversal: f64,
+        start: Option<f64>,
+        table: Table,
+    },
+    Electrical {
+        factor: Factor,
+        one_way: bool,
+    },
 }
 
 /// How the factor of a junction is found.
@@ -50,16 +59,30 @@ pub struct CompiledKind {
 
 impl CompiledKind {
     fn compile(kind: &SynapseKind, parameters: &[f64], dt: f64) -> Result<Self, KindError> {
-        let lookup =
-            |p: &str| kind.parameters.iter().position(|(q, _)| q == p).and_then(|k| parameters.get(k).copied());
-        let bad = |v| KindError::Gate { kind: kind.name.clone(), v };
+        let lookup = |p: &str| {
+            kind.parameters
+                .iter()
+                .position(|(q, _)| q == p)
+                .and_then(|k| parameters.get(k).copied())
+        };
+        let bad = |v| KindError::Gate {
+            kind: kind.name.clone(),
+            v,
+        };
         let program = |e: Expression| e.bind(&lookup).compile().map_err(|_| bad(f64::NAN));
         let number = |e: &Expression, what| {
             let value = e.bind(&lookup).is_constant().filter(|x| x.is_finite());
-            value.ok_or_else(|| KindError::Number { kind: kind.name.clone(), what })
+            value.ok_or_else(|| KindError::Number {
+                kind: kind.name.clone(),
+                what,
+            })
         };
         let compiled = match &kind.definition {
-            SynapseDefinition::Chemical { gate, reversal, start } => {
+            SynapseDefinition::Chemical {
+                gate,
+                reversal,
+                start,
+            } => {
                 let (inf, tau) = match gate.clone() {
                     GateKinetics::Relaxation { inf, tau } => (inf, tau),
                     GateKinetics::Rates { alpha, beta } => {
@@ -68,11 +91,22 @@ impl CompiledKind {
                     }
                 };
                 let (inf, tau) = (program(inf)?, program(tau)?);
-                let pair =
-                    GatePair { inf_column: 0, decay_column: 1, exponent_column: None, inf: &inf, tau: &tau };
+                let pair = GatePair {
+                    inf_column: 0,
+                    decay_column: 1,
+                    exponent_column: None,
+                    inf: &inf,
+                    tau: &tau,
+                };
                 let table = Table::build(2, |_| (), &[pair], dt).map_err(|e| bad(e.v))?;
                 let start = start.as_ref().map(|e| number(e, "start")).transpose()?;
-                Compiled::Chemical { reversal: number(reversal, "reversal")?, start, inf, tau, table }
+                Compiled::Chemical {
+                    reversal: number(reversal, "reversal")?,
+                    start,
+                    inf,
+                    tau,
+                    table,
+                }
             }
             SynapseDefinition::Electrical { factor, one_way } => {
                 let bound = factor.bind(&lookup);
@@ -80,10 +114,17 @@ impl CompiledKind {
                     Some(f) if !bound.depends_on(Variable::VPre) => Factor::Constant(f),
                     _ => Factor::Direct(program(bound)?),
                 };
-                Compiled::Electrical { factor, one_way: *one_way }
+                Compiled::Electrical {
+                    factor,
+                    one_way: *one_way,
+                }
             }
         };
-        Ok(CompiledKind { definition: kind.clone(), parameters: parameters.to_vec(), compiled })
+        Ok(CompiledKind {
+            definition: kind.clone(),
+            parameters: parameters.to_vec(),
+            compiled,
+        })
     }
 
     /// The data it was compiled from.
@@ -150,7 +191,10 @@ impl CompiledKind {
     /// Factor of an ohmic junction.
     pub fn constant_factor(&self) -> Option<f64> {
         match self.compiled {
-            Compiled::Electrical { factor: Factor::Constant(f), .. } => Some(f),
+            Compiled::Electrical {
+                factor: Factor::Constant(f),
+                ..
+            } => Some(f),
             _ => None,
         }
     }
@@ -159,10 +203,14 @@ impl CompiledKind {
     #[inline]
     pub fn factor(&self, v_pre: f64, v_post: f64) -> f64 {
         match &self.compiled {
-            Compiled::Electrical { factor: Factor::Constant(f), .. } => *f,
-            Compiled::Electrical { factor: Factor::Direct(program), .. } => {
-                program.eval(&Variables::synapse(v_pre, v_post))
-            }
+            Compiled::Electrical {
+                factor: Factor::Constant(f),
+                ..
+            } => *f,
+            Compiled::Electrical {
+                factor: Factor::Direct(program),
+                ..
+            } => program.eval(&Variables::synapse(v_pre, v_post)),
             Compiled::Chemical { .. } => 0.0,
         }
     }
@@ -178,7 +226,10 @@ pub struct Kinds {
 impl Kinds {
     /// A registry whose tables serve steps of `dt` (ms).
     pub fn for_step(dt: f64) -> Self {
-        Kinds { kinds: Vec::new(), dt }
+        Kinds {
+            kinds: Vec::new(),
+            dt,
+        }
     }
 
     /// The compiled kind for the given parameters, compiled if it is new.
@@ -189,12 +240,16 @@ impl Kinds {
         let same = |k: &CompiledKind| {
             k.definition == *kind
                 && k.parameters.len() == parameters.len()
-                && k.parameters.iter().zip(parameters).all(|(a, b)| a.to_bits() == b.to_bits())
+                && k.parameters
+                    .iter()
+                    .zip(parameters)
+                    .all(|(a, b)| a.to_bits() == b.to_bits())
         };
         let id = match self.kinds.iter().position(same) {
             Some(id) => id,
             None => {
-                self.kinds.push(CompiledKind::compile(kind, parameters, self.dt)?);
+                self.kinds
+                    .push(CompiledKind::compile(kind, parameters, self.dt)?);
                 self.kinds.len() - 1
             }
         };
@@ -207,4 +262,3 @@ impl Kinds {
         &self.kinds[id as usize]
     }
 }
-

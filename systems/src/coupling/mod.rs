@@ -128,14 +128,18 @@ impl Coupling {
                 current = edge.ge.mul_add(s, current);
             }
             if all || !self.in_implicit[post] {
-                let row = self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
+                let row =
+                    self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
                 for edge in &self.electrical[row] {
                     let conductance = edge.conductance(kinds, voltage);
                     g += conductance;
                     current = conductance.mul_add(voltage[edge.partner as usize], current);
                 }
             }
-            *input = Input { conductance: g, current };
+            *input = Input {
+                conductance: g,
+                current,
+            };
         }
     }
 
@@ -143,7 +147,10 @@ impl Coupling {
     #[inline(always)]
     pub fn advance_sites(&mut self, kinds: &Kinds, voltage: &[f64]) {
         for site in &mut self.sites {
-            let (low, high, weight) = kinds.get(site.kind).table().locate(voltage[site.pre as usize]);
+            let (low, high, weight) = kinds
+                .get(site.kind)
+                .table()
+                .locate(voltage[site.pre as usize]);
             let inf = mix(low[0], high[0], weight);
             let decay = mix(low[1], high[1], weight);
             site.s = (site.s - inf).mul_add(decay, inf);
@@ -161,7 +168,9 @@ impl Coupling {
     /// Conductance between a cell and its partners inside an implicit group, row by row.
     pub fn junctions(&self, post: usize) -> impl Iterator<Item = (u32, &dyn Junction)> {
         let row = self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
-        self.electrical[row].iter().map(|e| (e.partner, e as &dyn Junction))
+        self.electrical[row]
+            .iter()
+            .map(|e| (e.partner, e as &dyn Junction))
     }
 }
 
@@ -189,7 +198,14 @@ impl Junction for Electrical {
 pub fn compile(
     changed: Query<
         (),
-        (With<Edge>, Or<(Changed<Edge>, Changed<Strength>, Changed<SynapticActivation>)>),
+        (
+            With<Edge>,
+            Or<(
+                Changed<Edge>,
+                Changed<Strength>,
+                Changed<SynapticActivation>,
+            )>,
+        ),
     >,
     mut removed: RemovedComponents<Edge>,
     edges: Query<(Entity, &Edge, &Strength, Option<&SynapticActivation>)>,
@@ -203,7 +219,10 @@ pub fn compile(
     if changed.is_empty() && removed.read().count() == 0 && !structure && !kinds.is_changed() {
         return;
     }
-    let mut list: Vec<_> = edges.iter().filter(|(_, _, strength, _)| strength.connected).collect();
+    let mut list: Vec<_> = edges
+        .iter()
+        .filter(|(_, _, strength, _)| strength.connected)
+        .collect();
     list.sort_by_key(|(_, edge, _, _)| edge.order);
     let place = |e: Entity| indices.get(e).map(|i| i.0).ok();
     *coupling = Coupling::default();
@@ -211,23 +230,39 @@ pub fn compile(
     let mut chemical: Vec<Vec<Chemical>> = vec![Vec::new(); n];
     let mut electrical: Vec<Vec<Electrical>> = vec![Vec::new(); n];
     for (entity, edge, strength, activation) in list {
-        let (Some(pre), Some(post)) = (place(edge.pre), place(edge.post)) else { continue };
+        let (Some(pre), Some(post)) = (place(edge.pre), place(edge.post)) else {
+            continue;
+        };
         let kind = kinds.get(edge.kind);
         if let Some(s) = activation {
             let site = coupling.site(pre, edge.kind, s.0);
             coupling.site_of.push((entity, site));
             let ge = strength.g * kind.reversal();
-            chemical[post as usize].push(Chemical { site, g: strength.g, ge });
+            chemical[post as usize].push(Chemical {
+                site,
+                g: strength.g,
+                ge,
+            });
         } else {
             let (g, factor) = match kind.constant_factor() {
                 Some(f) => (strength.g * f, None),
                 None => (strength.g, Some(edge.kind)),
             };
-            let junction = Electrical { pre, post, partner: pre, g, factor };
+            let junction = Electrical {
+                pre,
+                post,
+                partner: pre,
+                g,
+                factor,
+            };
             electrical[post as usize].push(junction);
             if !kind.one_way() {
                 let g = g * strength.area_ratio;
-                electrical[pre as usize].push(Electrical { partner: post, g, ..junction });
+                electrical[pre as usize].push(Electrical {
+                    partner: post,
+                    g,
+                    ..junction
+                });
             }
         }
     }
@@ -235,15 +270,24 @@ pub fn compile(
     (coupling.electrical_rows, coupling.electrical) = rows(electrical);
     let strong: Vec<bool> = (0..n)
         .map(|post| {
-            let row = coupling.electrical_rows[post] as usize..coupling.electrical_rows[post + 1] as usize;
+            let row = coupling.electrical_rows[post] as usize
+                ..coupling.electrical_rows[post + 1] as usize;
             let sum: f64 = coupling.electrical[row].iter().map(|e| e.g).sum();
             sum * clock.dt() / neurons.capacitance(post) > EXPLICIT_GAP_LIMIT
         })
         .collect();
-    let links: Vec<(u32, u32)> = coupling.electrical.iter().map(|e| (e.pre, e.post)).collect();
+    let links: Vec<(u32, u32)> = coupling
+        .electrical
+        .iter()
+        .map(|e| (e.pre, e.post))
+        .collect();
     coupling.implicit = implicit::components(n, &links, &strong);
     coupling.in_implicit = vec![false; n];
-    let members: Vec<u32> = coupling.implicit.iter().flat_map(|c| c.cells().to_vec()).collect();
+    let members: Vec<u32> = coupling
+        .implicit
+        .iter()
+        .flat_map(|c| c.cells().to_vec())
+        .collect();
     for cell in members {
         coupling.in_implicit[cell as usize] = true;
     }
@@ -252,7 +296,8 @@ pub fn compile(
 impl Coupling {
     /// The site of an edge, shared with all edges that are alike so far.
     fn site(&mut self, pre: u32, kind: u32, s: f64) -> u32 {
-        let alike = |site: &Site| site.pre == pre && site.kind == kind && site.s.to_bits() == s.to_bits();
+        let alike =
+            |site: &Site| site.pre == pre && site.kind == kind && site.s.to_bits() == s.to_bits();
         match self.sites.iter().position(alike) {
             Some(k) => k as u32,
             None => {

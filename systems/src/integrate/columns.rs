@@ -1,8 +1,8 @@
 //! Column slices of the tables of neurons.
 
+use bevy_ecs::change_detection::ContiguousMut;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
-use bevy_ecs::change_detection::ContiguousMut;
 
 use crate::calcium::{Calcium, CalciumIntegral};
 use crate::channels::{Activation, CellTypeId, Effective, Inactivation, RateFactor};
@@ -60,21 +60,25 @@ fn slices<'a, const W: usize, F: bevy_ecs::query::ArchetypeFilter>(
     query: &'a mut Query<NeuronData<W>, F>,
 ) -> Vec<Columns<'a, W>> {
     // All components of `NeuronData` are stored in tables, which is what `Err` would deny.
-    let Ok(tables) = query.contiguous_iter_mut() else { return Vec::new() };
+    let Ok(tables) = query.contiguous_iter_mut() else {
+        return Vec::new();
+    };
     tables
-        .map(|(kind, index, rate, effective, input, v, ca, integral, m, h, armed)| Columns {
-            kind,
-            index,
-            rate,
-            effective,
-            input,
-            voltage: ContiguousMut::split(v).0,
-            calcium: ContiguousMut::split(ca).0,
-            integral: ContiguousMut::split(integral).0,
-            activation: ContiguousMut::split(m).0,
-            inactivation: ContiguousMut::split(h).0,
-            armed: ContiguousMut::split(armed).0,
-        })
+        .map(
+            |(kind, index, rate, effective, input, v, ca, integral, m, h, armed)| Columns {
+                kind,
+                index,
+                rate,
+                effective,
+                input,
+                voltage: ContiguousMut::split(v).0,
+                calcium: ContiguousMut::split(ca).0,
+                integral: ContiguousMut::split(integral).0,
+                activation: ContiguousMut::split(m).0,
+                inactivation: ContiguousMut::split(h).0,
+                armed: ContiguousMut::split(armed).0,
+            },
+        )
         .collect()
 }
 

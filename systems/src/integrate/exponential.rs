@@ -13,7 +13,7 @@ use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 
 use super::columns::{AllColumns, Columns, NeuronTables};
-use super::kernel::{self, KernelType, Kinetics, Step, Sums};
+use super::kernel::{self, KernelType, Kinetics, Step, Sums, Targets};
 use super::{Planned, dispatch};
 use crate::channels::{BLOCK, CellTypes};
 use crate::coupling::{Coupling, Kinds};
@@ -57,9 +57,22 @@ impl Steps {
         let (dt, count, kinetics) = match stretch {
             Stretch::Whole { to } => (clock.dt(), to - clock.step(), Kinetics::Tables),
             Stretch::Part { to } => (to - now, 1, Kinetics::Direct),
-            Stretch::Rest => ((clock.step() + 1) as f64 * clock.dt() - now, 1, Kinetics::Direct),
+            Stretch::Rest => (
+                (clock.step() + 1) as f64 * clock.dt() - now,
+                1,
+                Kinetics::Direct,
+            ),
         };
-        Steps { template: Step { dt, start: now, kinetics, detection }, first: clock.step(), count }
+        Steps {
+            template: Step {
+                dt,
+                start: now,
+                kinetics,
+                detection,
+            },
+            first: clock.step(),
+            count,
+        }
     }
 
     #[inline(always)]
@@ -83,12 +96,39 @@ pub struct Piece<'a, 'b, const W: usize> {
 /// Takes each run of a piece through all steps.
 #[inline(always)]
 pub fn run_piece<const W: usize>(piece: Piece<W>) {
+    let mut targets = Targets::default();
     for rows in piece.columns.runs(BLOCK) {
-        let Some(ty) = &piece.types[piece.columns.kind[rows.start].0 as usize] else { continue };
+        let Some(ty) = &piece.types[piece.columns.kind[rows.start].0 as usize] else {
+            continue;
+        };
         for k in 0..piece.steps.count {
-            kernel::step_run(piece.columns, &rows, ty, &piece.steps.get(k), None, piece.spikes);
+            let step = piece.steps.get(k);
+            kernel::step_run(
+                piece.columns,
+                &rows,
+                ty,
+                &step,
+                None,
+                &mut targets,
+                piece.spikes,
+            );
         }
     }
+}
+
+/// Runs the block for every run of some [`Tables`]; a macro, so that the block is compiled for the
+/// vector width of the caller.
+macro_rules! for_each_run {
+    ($tables:expr, |$columns:ident, $rows:ident, $ty:ident| $block:block) => {
+        for (table, runs) in $tables.columns.iter_mut().zip(&$tables.runs) {
+            for $rows in runs {
+                if let Some($ty) = &$tables.types[table.kind[$rows.start].0 as usize] {
+                    let $columns = &mut *table;
+                    $block
+                }
+            }
+        }
+    };
 }
 
 /// Columns of one lane width with their runs and types.
@@ -97,53 +137,52 @@ struct Tables<'a, const W: usize> {
     runs: Vec<Vec<Range<usize>>>,
     types: Vec<Option<KernelType<'a, W>>>,
     sums: Vec<Sums>,
+    targets: Targets<W>,
 }
 
 impl<'a, const W: usize> Tables<'a, W> {
     fn new(columns: Vec<Columns<'a, W>>, types: &'a CellTypes, step: &Step) -> Self {
         let runs = columns.iter().map(|c| c.runs(BLOCK)).collect();
-        Tables { columns, runs, types: kernel::kernel_types(types, step), sums: Vec::new() }
-    }
-
-    /// Calls `f` for every run.
-    #[inline(always)]
-    fn each(&mut self, mut f: impl FnMut(&mut Columns<'a, W>, &Range<usize>, &KernelType<W>)) {
-        for (columns, runs) in self.columns.iter_mut().zip(&self.runs) {
-            for rows in runs {
-                if let Some(ty) = &self.types[columns.kind[rows.start].0 as usize] {
-                    f(columns, rows, ty);
-                }
-            }
+        Tables {
+            columns,
+            runs,
+            types: kernel::kernel_types(types, step),
+            sums: Vec::new(),
+            targets: Targets::default(),
         }
     }
 
     #[inline(always)]
     fn step(&mut self, step: &Step, input: &[Input], spikes: &mut Vec<Spike>) {
-        self.each(|columns, rows, ty| {
-            kernel::step_run(columns, rows, ty, step, Some(input), spikes);
+        for_each_run!(self, |columns, rows, ty| {
+            kernel::step_run(
+                columns,
+                rows,
+                ty,
+                step,
+                Some(input),
+                &mut self.targets,
+                spikes,
+            );
         });
     }
 
     #[inline(always)]
     fn gates(&mut self, step: &Step, input: &[Input], totals: &mut [Input]) {
-        let mut sums = std::mem::take(&mut self.sums);
-        sums.clear();
-        self.each(|columns, rows, ty| {
-            sums.push(kernel::gates_run(columns, rows, ty, step, input, totals));
+        self.sums.clear();
+        for_each_run!(self, |columns, rows, ty| {
+            let sums = kernel::gates_run(columns, rows, ty, step, input, totals, &mut self.targets);
+            self.sums.push(sums);
         });
-        self.sums = sums;
     }
 
     #[inline(always)]
     fn membranes(&mut self, step: &Step, solved: &[Option<f64>], spikes: &mut Vec<Spike>) {
-        let sums = std::mem::take(&mut self.sums);
-        let mut next = sums.iter();
-        self.each(|columns, rows, ty| {
-            if let Some(sums) = next.next() {
-                kernel::membranes_run(columns, rows, ty, step, sums, solved, spikes);
-            }
+        let mut next = 0;
+        for_each_run!(self, |columns, rows, ty| {
+            kernel::membranes_run(columns, rows, ty, step, &self.sums[next], solved, spikes);
+            next += 1;
         });
-        self.sums = sums;
     }
 
     #[inline(always)]
@@ -174,7 +213,12 @@ pub fn run_coupled(mut net: Coupled) {
     let implicit = !net.coupling.implicit.is_empty();
     for k in 0..net.steps.count {
         let step = net.steps.get(k);
-        net.coupling.gather(net.kinds, &net.signals.voltage, false, &mut net.signals.input);
+        net.coupling.gather(
+            net.kinds,
+            &net.signals.voltage,
+            false,
+            &mut net.signals.input,
+        );
         if implicit {
             net.implicit_step(&step);
         } else {
@@ -187,7 +231,8 @@ pub fn run_coupled(mut net: Coupled) {
         match step.kinetics {
             Kinetics::Tables => net.coupling.advance_sites(net.kinds, &net.signals.voltage),
             Kinetics::Direct => {
-                net.coupling.advance_sites_directly(net.kinds, &net.signals.voltage, step.dt);
+                net.coupling
+                    .advance_sites_directly(net.kinds, &net.signals.voltage, step.dt);
             }
         }
     }
@@ -203,12 +248,25 @@ impl Coupled<'_> {
 
     #[inline(always)]
     fn implicit_step(&mut self, step: &Step) {
-        let Signals { voltage, input, totals, solved } = &mut *self.signals;
+        let Signals {
+            voltage,
+            input,
+            totals,
+            solved,
+        } = &mut *self.signals;
         self.eight.gates(step, input, totals);
         self.sixteen.gates(step, input, totals);
         self.thirty_two.gates(step, input, totals);
         let capacitance = |k: usize| self.neurons.capacitance(k);
-        kernel::solve_implicit(self.coupling, self.kinds, capacitance, step, totals, voltage, solved);
+        kernel::solve_implicit(
+            self.coupling,
+            self.kinds,
+            capacitance,
+            step,
+            totals,
+            voltage,
+            solved,
+        );
         self.eight.membranes(step, solved, self.spikes);
         self.sixteen.membranes(step, solved, self.spikes);
         self.thirty_two.membranes(step, solved, self.spikes);
@@ -269,7 +327,12 @@ fn pieces<const W: usize>(
     let mut pieces: Vec<_> = tables.into_iter().flat_map(|c| c.pieces(PIECE)).collect();
     let run = |columns: &mut Columns<W>| {
         let mut spikes = Vec::new();
-        dispatch::piece(Piece { columns, types: &types, steps, spikes: &mut spikes });
+        dispatch::piece(Piece {
+            columns,
+            types: &types,
+            steps,
+            spikes: &mut spikes,
+        });
         spikes
     };
     if let [piece] = pieces.as_mut_slice() {

@@ -4,7 +4,9 @@
 //! evaluated directly), and their products with the conductances are summed by a fixed tree; then
 //! V and Ca of the rows move together. All code is generic over the lane width and inlined into
 //! the entry points of [`super::dispatch`], which give it the processor's vector width; fused
-//! operations make the bits independent of that.
+//! operations make the bits independent of that. Loops are written out where a closure would do:
+//! a closure that is not inlined is compiled for the baseline and calls the library for each
+//! fused operation.
 
 use std::ops::Range;
 
@@ -44,9 +46,8 @@ pub struct Step {
 pub struct KernelType<'a, const W: usize> {
     cell: &'a CellType,
     reversal: Lane<W>,
-    carries: Lane<W>,
-    /// Bits 0, 1, 2 of the exponents as masks, by slot.
-    powers: [[[u64; W]; 3]; 2],
+    /// Exponents by slot.
+    powers: [Powers<W>; 2],
     scaled: Vec<&'a Gate>,
     calcium: Vec<(&'a Gate, &'a Program)>,
     direct: Vec<&'a Gate>,
@@ -57,17 +58,25 @@ impl<'a, const W: usize> KernelType<'a, W> {
     /// Reads a cell type for steps like `step`.
     pub fn new(cell: &'a CellType, step: &Step) -> Self {
         let tables = step.kinetics == Kinetics::Tables;
-        let mask = |slot: usize, bit: u32| {
-            std::array::from_fn(|k| if cell.powers[slot][k] >> bit & 1 == 1 { u64::MAX } else { 0 })
-        };
         let lane = |values: &[f64]| Lane(std::array::from_fn(|k| values[k]));
         KernelType {
             reversal: lane(&cell.reversal),
-            carries: lane(&cell.carries_calcium),
-            powers: std::array::from_fn(|slot| std::array::from_fn(|bit| mask(slot, bit as u32))),
-            scaled: if tables { cell.scaled_gates().collect() } else { Vec::new() },
-            calcium: if tables { cell.calcium_gates().collect() } else { Vec::new() },
-            direct: if tables { cell.direct_gates().collect() } else { cell.gates.iter().collect() },
+            powers: [Powers::new(&cell.powers[0]), Powers::new(&cell.powers[1])],
+            scaled: if tables {
+                cell.scaled_gates().collect()
+            } else {
+                Vec::new()
+            },
+            calcium: if tables {
+                cell.calcium_gates().collect()
+            } else {
+                Vec::new()
+            },
+            direct: if tables {
+                cell.direct_gates().collect()
+            } else {
+                cell.gates.iter().collect()
+            },
             calcium_decay: cell.pool.map_or(1.0, |pool| math::exp(-step.dt / pool.tau)),
             cell,
         }
@@ -79,7 +88,10 @@ pub fn kernel_types<'a, const W: usize>(
     types: &'a CellTypes,
     step: &Step,
 ) -> Vec<Option<KernelType<'a, W>>> {
-    types.iter().map(|t| (t.width == W).then(|| KernelType::new(t, step))).collect()
+    types
+        .iter()
+        .map(|t| (t.width == W).then(|| KernelType::new(t, step)))
+        .collect()
 }
 
 /// Sums over the lanes of up to eight rows after their gates have moved.
@@ -104,62 +116,108 @@ fn tree<const W: usize>(mut x: [f64; W]) -> f64 {
     x[0]
 }
 
-/// x where the mask is set, else 1.
-#[inline(always)]
-fn or_one(mask: u64, x: f64) -> f64 {
-    f64::from_bits((x.to_bits() & mask) | (1.0f64.to_bits() & !mask))
+/// Exponents of a slot's gates by lane, as their three bits: `set` is 1 and `clear` 0 where a bit
+/// is set.
+struct Powers<const W: usize> {
+    set: [Lane<W>; 3],
+    clear: [Lane<W>; 3],
 }
 
-#[inline(always)]
-fn raise<const W: usize>(x: &[f64; W], masks: &[[u64; W]; 3]) -> [f64; W] {
-    std::array::from_fn(|k| {
-        let x2 = x[k] * x[k];
-        let x4 = x2 * x2;
-        or_one(masks[0][k], x[k]) * or_one(masks[1][k], x2) * or_one(masks[2][k], x4)
-    })
+impl<const W: usize> Powers<W> {
+    fn new(powers: &[u8]) -> Self {
+        let bit = |k: usize, bit: usize| f64::from(powers[k] >> bit & 1);
+        Powers {
+            set: std::array::from_fn(|b| Lane(std::array::from_fn(|k| bit(k, b)))),
+            clear: std::array::from_fn(|b| Lane(std::array::from_fn(|k| 1.0 - bit(k, b)))),
+        }
+    }
+
+    /// Each lane to its exponent: the product of x, x², x⁴ where their bit is set, else 1. The
+    /// choice is exact: x*1 + 0 or x*0 + 1.
+    #[inline(always)]
+    fn raise(&self, x: &[f64; W]) -> [f64; W] {
+        let mut raised = [0.0; W];
+        for k in 0..W {
+            let x2 = x[k] * x[k];
+            let x4 = x2 * x2;
+            let a = x[k].mul_add(self.set[0].0[k], self.clear[0].0[k]);
+            let b = x2.mul_add(self.set[1].0[k], self.clear[1].0[k]);
+            let c = x4.mul_add(self.set[2].0[k], self.clear[2].0[k]);
+            raised[k] = a * b * c;
+        }
+        raised
+    }
 }
 
-/// Steady states and decays of a run's gates: row by slot by lane.
-struct Targets<const W: usize> {
-    inf: [[[f64; W]; 2]; BLOCK],
-    decay: [[[f64; W]; 2]; BLOCK],
+/// Steady states and decays of a run's gates: row by slot by lane. A buffer that outlives the
+/// step, so that it is not cleared each time.
+pub struct Targets<const W: usize> {
+    inf: [[Lane<W>; 2]; BLOCK],
+    decay: [[Lane<W>; 2]; BLOCK],
+}
+
+impl<const W: usize> Default for Targets<W> {
+    fn default() -> Self {
+        Targets {
+            inf: [[Lane::splat(1.0); 2]; BLOCK],
+            decay: [[Lane::splat(0.0); 2]; BLOCK],
+        }
+    }
+}
+
+/// The `W` values of a row from column `at`.
+#[inline(always)]
+fn lanes<const W: usize>(row: &[f64], at: usize) -> &[f64; W] {
+    match row[at..].first_chunk() {
+        Some(lanes) => lanes,
+        None => unreachable!("a row holds four times the lane width"),
+    }
 }
 
 /// V and Ca of a run, the last row repeated to fill the block.
 #[inline(always)]
 fn load<const W: usize>(columns: &Columns<W>, rows: &Range<usize>) -> ([f64; BLOCK], [f64; BLOCK]) {
-    let row = |k: usize| (rows.start + k).min(rows.end - 1);
-    (
-        std::array::from_fn(|k| columns.voltage[row(k)].0),
-        std::array::from_fn(|k| columns.calcium[row(k)].0),
-    )
+    let (mut v, mut ca) = ([0.0; BLOCK], [0.0; BLOCK]);
+    for k in 0..BLOCK {
+        let row = (rows.start + k).min(rows.end - 1);
+        v[k] = columns.voltage[row].0;
+        ca[k] = columns.calcium[row].0;
+    }
+    (v, ca)
 }
 
 #[inline(always)]
-fn targets<const W: usize>(
+fn find_targets<const W: usize>(
     columns: &Columns<W>,
     rows: &Range<usize>,
     ty: &KernelType<W>,
     step: &Step,
-) -> Targets<W> {
+    t: &mut Targets<W>,
+) {
     let n = rows.len();
     let (v, ca) = load(columns, rows);
-    let mut t = Targets { inf: [[[1.0; W]; 2]; BLOCK], decay: [[[0.0; W]; 2]; BLOCK] };
     if step.kinetics == Kinetics::Tables {
         let mut exponents = [[0.0; BLOCK]; 4];
         for k in 0..n {
             let (low, high, weight) = ty.cell.table.locate(v[k]);
             for slot in 0..2 {
                 let first = 2 * slot * W;
-                let (inf_low, inf_high) = (&low[first..first + W], &high[first..first + W]);
-                let (dec_low, dec_high) =
-                    (&low[first + W..first + 2 * W], &high[first + W..first + 2 * W]);
+                let (from, to) = (lanes::<W>(low, first), lanes::<W>(high, first));
+                let inf = &mut t.inf[k][slot].0;
                 for lane in 0..W {
-                    t.inf[k][slot][lane] = mix(inf_low[lane], inf_high[lane], weight);
-                    t.decay[k][slot][lane] = mix(dec_low[lane], dec_high[lane], weight);
+                    inf[lane] = mix(from[lane], to[lane], weight);
+                }
+                let (from, to) = (lanes::<W>(low, first + W), lanes::<W>(high, first + W));
+                let decay = &mut t.decay[k][slot].0;
+                for lane in 0..W {
+                    decay[lane] = mix(from[lane], to[lane], weight);
                 }
             }
-            for (j, exponent) in exponents.iter_mut().enumerate().take(ty.scaled.len().min(4)) {
+            for (j, exponent) in exponents
+                .iter_mut()
+                .enumerate()
+                .take(ty.scaled.len().min(4))
+            {
                 exponent[k] = mix(low[4 * W + j], high[4 * W + j], weight);
             }
         }
@@ -177,13 +235,13 @@ fn targets<const W: usize>(
             }
             let decay = math::exp_lanes(z);
             for k in 0..n {
-                t.decay[k][slot][lane] = decay[k];
+                t.decay[k][slot].0[lane] = decay[k];
             }
         }
         for (gate, factor) in &ty.calcium {
             let factor = factor.eval(&Variables::membrane(Lanes(v), Lanes(ca))).0;
             for k in 0..n {
-                t.inf[k][gate.slot as usize][gate.lane] *= factor[k];
+                t.inf[k][gate.slot as usize].0[gate.lane] *= factor[k];
             }
         }
     }
@@ -196,11 +254,18 @@ fn targets<const W: usize>(
         }
         let decay = math::exp_lanes(z);
         for k in 0..n {
-            t.inf[k][slot][lane] = inf[k];
-            t.decay[k][slot][lane] = decay[k];
+            t.inf[k][slot].0[lane] = inf[k];
+            t.decay[k][slot].0[lane] = decay[k];
         }
     }
-    t
+}
+
+/// Exact step of gates towards their steady states.
+#[inline(always)]
+fn relax<const W: usize>(x: &mut [f64; W], inf: &[f64; W], decay: &[f64; W]) {
+    for k in 0..W {
+        x[k] = (x[k] - inf[k]).mul_add(decay[k], inf[k]);
+    }
 }
 
 /// Moves the gates of a run and sums their currents.
@@ -210,25 +275,32 @@ pub fn gates<const W: usize>(
     rows: &Range<usize>,
     ty: &KernelType<W>,
     step: &Step,
+    t: &mut Targets<W>,
 ) -> Sums {
-    let t = targets(columns, rows, ty, step);
-    let mut sums =
-        Sums { g: [0.0; BLOCK], ge: [0.0; BLOCK], influx_g: [0.0; BLOCK], influx_ge: [0.0; BLOCK] };
+    find_targets(columns, rows, ty, step, t);
+    let mut sums = Sums {
+        g: [0.0; BLOCK],
+        ge: [0.0; BLOCK],
+        influx_g: [0.0; BLOCK],
+        influx_ge: [0.0; BLOCK],
+    };
     for (k, row) in rows.clone().enumerate() {
         let m = &mut columns.activation[row].0.0;
         let h = &mut columns.inactivation[row].0.0;
-        for lane in 0..W {
-            m[lane] = (m[lane] - t.inf[k][0][lane]).mul_add(t.decay[k][0][lane], t.inf[k][0][lane]);
-            h[lane] = (h[lane] - t.inf[k][1][lane]).mul_add(t.decay[k][1][lane], t.inf[k][1][lane]);
-        }
-        let (m, h) = (raise(m, &ty.powers[0]), raise(h, &ty.powers[1]));
+        relax(m, &t.inf[k][0].0, &t.decay[k][0].0);
+        relax(h, &t.inf[k][1].0, &t.decay[k][1].0);
+        let (m, h) = (ty.powers[0].raise(m), ty.powers[1].raise(h));
         let reversal = reversals(columns, row, ty);
         let effective = &columns.effective[row];
-        let open: [f64; W] = std::array::from_fn(|k| m[k] * h[k]);
-        let g: [f64; W] = std::array::from_fn(|k| effective.membrane.0[k] * open[k]);
-        let ge: [f64; W] = std::array::from_fn(|k| g[k] * reversal[k]);
-        let influx: [f64; W] = std::array::from_fn(|k| effective.influx.0[k] * open[k] * ty.carries.0[k]);
-        let influx_e: [f64; W] = std::array::from_fn(|k| influx[k] * reversal[k]);
+        let (mut g, mut ge) = ([0.0; W], [0.0; W]);
+        let (mut influx, mut influx_e) = ([0.0; W], [0.0; W]);
+        for lane in 0..W {
+            let open = m[lane] * h[lane];
+            g[lane] = effective.membrane.0[lane] * open;
+            ge[lane] = g[lane] * reversal[lane];
+            influx[lane] = effective.influx.0[lane] * open;
+            influx_e[lane] = influx[lane] * reversal[lane];
+        }
         sums.g[k] = tree(g);
         sums.ge[k] = tree(ge);
         sums.influx_g[k] = tree(influx);
@@ -279,16 +351,18 @@ fn membranes<const W: usize>(
     ty: &KernelType<W>,
     step: &Step,
     sums: &Sums,
-    given: impl Fn(usize) -> Option<f64>,
+    given: Option<&[Option<f64>]>,
     spikes: &mut Vec<Spike>,
 ) {
     let (v, ca) = load(columns, rows);
     let c = ty.cell.definition.capacitance;
-    let mut new: [f64; BLOCK] =
-        std::array::from_fn(|k| membrane::step(v[k], sums.g[k], sums.ge[k], c, step.dt));
+    let mut new = [0.0; BLOCK];
+    for k in 0..BLOCK {
+        new[k] = membrane::step(v[k], sums.g[k], sums.ge[k], c, step.dt);
+    }
     let mut crossed = false;
     for (k, row) in rows.clone().enumerate() {
-        if let Some(v) = given(columns.index[row].0 as usize) {
+        if let Some(Some(v)) = given.map(|given| given[columns.index[row].0 as usize]) {
             new[k] = v;
         }
         columns.voltage[row].0 = new[k];
@@ -310,7 +384,10 @@ fn membranes<const W: usize>(
             let spike = step.detection.detect(&mut columns.armed[row], v[k], new[k]);
             if let Some(fraction) = spike {
                 let t_ms = fraction.mul_add(step.dt, step.start);
-                spikes.push(Spike { t_ms, neuron: columns.index[row] });
+                spikes.push(Spike {
+                    t_ms,
+                    neuron: columns.index[row],
+                });
             }
         }
     }
@@ -324,11 +401,12 @@ pub fn step_run<const W: usize>(
     ty: &KernelType<W>,
     step: &Step,
     coupling: Option<&[Input]>,
+    targets: &mut Targets<W>,
     spikes: &mut Vec<Spike>,
 ) {
-    let mut sums = gates(columns, rows, ty, step);
+    let mut sums = gates(columns, rows, ty, step, targets);
     add_input(columns, rows, coupling, &mut sums);
-    membranes(columns, rows, ty, step, &sums, |_| None, spikes);
+    membranes(columns, rows, ty, step, &sums, None, spikes);
 }
 
 /// First half of a step with implicit junctions: gates, and the sums by neuron.
@@ -340,12 +418,15 @@ pub fn gates_run<const W: usize>(
     step: &Step,
     coupling: &[Input],
     totals: &mut [Input],
+    targets: &mut Targets<W>,
 ) -> Sums {
-    let mut sums = gates(columns, rows, ty, step);
+    let mut sums = gates(columns, rows, ty, step, targets);
     add_input(columns, rows, Some(coupling), &mut sums);
     for (k, row) in rows.clone().enumerate() {
-        totals[columns.index[row].0 as usize] =
-            Input { conductance: sums.g[k], current: sums.ge[k] };
+        totals[columns.index[row].0 as usize] = Input {
+            conductance: sums.g[k],
+            current: sums.ge[k],
+        };
     }
     sums
 }
@@ -361,7 +442,7 @@ pub fn membranes_run<const W: usize>(
     solved: &[Option<f64>],
     spikes: &mut Vec<Spike>,
 ) {
-    membranes(columns, rows, ty, step, sums, |neuron| solved[neuron], spikes);
+    membranes(columns, rows, ty, step, sums, Some(solved), spikes);
 }
 
 /// Voltages of a table into the array by neuron.

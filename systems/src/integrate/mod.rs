@@ -30,8 +30,12 @@ pub fn plan_stretch(
     every_step: Option<Res<EveryStep>>,
     mut planned: ResMut<Planned>,
 ) {
-    planned.0 =
-        plan(&clock, protocol.next_time(), observers.next_time(&clock), every_step.is_some());
+    planned.0 = plan(
+        &clock,
+        protocol.next_time(),
+        observers.next_time(&clock),
+        every_step.is_some(),
+    );
 }
 
 /// System: moves the clock to the end of the stretch. Regulation catches up before a protocol
@@ -62,5 +66,9 @@ pub fn reference_asked(integrator: Res<Integrator>) -> bool {
 
 /// Name of the code path that steps neurons on this processor.
 pub fn kernel_name() -> &'static str {
-    if dispatch::has_fma() { "avx2" } else { "portable" }
+    if dispatch::has_fma() {
+        "avx2"
+    } else {
+        "portable"
+    }
 }

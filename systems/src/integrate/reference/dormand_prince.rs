@@ -9,9 +9,30 @@ const A: [[f64; 6]; 6] = [
     [1.0 / 5.0, 0.0, 0.0, 0.0, 0.0, 0.0],
     [3.0 / 40.0, 9.0 / 40.0, 0.0, 0.0, 0.0, 0.0],
     [44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0, 0.0, 0.0, 0.0],
-    [19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0, 0.0, 0.0],
-    [9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0, 0.0],
-    [35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
+    [
+        19372.0 / 6561.0,
+        -25360.0 / 2187.0,
+        64448.0 / 6561.0,
+        -212.0 / 729.0,
+        0.0,
+        0.0,
+    ],
+    [
+        9017.0 / 3168.0,
+        -355.0 / 33.0,
+        46732.0 / 5247.0,
+        49.0 / 176.0,
+        -5103.0 / 18656.0,
+        0.0,
+    ],
+    [
+        35.0 / 384.0,
+        0.0,
+        500.0 / 1113.0,
+        125.0 / 192.0,
+        -2187.0 / 6784.0,
+        11.0 / 84.0,
+    ],
 ];
 /// Difference of the two orders' weights.
 const E: [f64; 7] = [
@@ -103,7 +124,11 @@ impl Stages {
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..52 {
             let middle = 0.5 * (low + high);
-            if self.dense(i, h, middle) > level { high = middle } else { low = middle }
+            if self.dense(i, h, middle) > level {
+                high = middle
+            } else {
+                low = middle
+            }
         }
         0.5 * (low + high)
     }
@@ -139,7 +164,11 @@ pub fn integrate(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> {
             retries = 0;
         } else {
             // A NaN is an error of infinite size: it must reject, and end.
-            let factor = if error.is_finite() { (0.9 * error.powf(-0.2)).max(0.1) } else { 0.1 };
+            let factor = if error.is_finite() {
+                (0.9 * error.powf(-0.2)).max(0.1)
+            } else {
+                0.1
+            };
             h = step * factor;
             retries += 1;
             if retries > MAX_RETRIES {
@@ -156,7 +185,11 @@ pub fn integrate(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> {
 fn attempt(ode: &mut Ode, stages: &mut Stages, h: f64) -> f64 {
     let n = stages.y.len();
     for (stage, row) in A.iter().enumerate() {
-        let target = if stage == 5 { &mut stages.next } else { &mut stages.trial };
+        let target = if stage == 5 {
+            &mut stages.next
+        } else {
+            &mut stages.trial
+        };
         for i in 0..n {
             let mut sum = 0.0;
             for (weight, k) in row[..=stage].iter().zip(&stages.k) {
@@ -165,7 +198,14 @@ fn attempt(ode: &mut Ode, stages: &mut Stages, h: f64) -> f64 {
             target[i] = h.mul_add(sum, stages.y[i]);
         }
         let mut k = std::mem::take(&mut stages.k[stage + 1]);
-        ode.rhs(if stage == 5 { &stages.next } else { &stages.trial }, &mut k);
+        ode.rhs(
+            if stage == 5 {
+                &stages.next
+            } else {
+                &stages.trial
+            },
+            &mut k,
+        );
         stages.k[stage + 1] = k;
     }
     let scale = ode.scale();

@@ -33,7 +33,10 @@ pub struct Reference {
 
 impl Default for Reference {
     fn default() -> Self {
-        Reference { tolerance: 1e-8, step: 1e-3 }
+        Reference {
+            tolerance: 1e-8,
+            step: 1e-3,
+        }
     }
 }
 
@@ -72,13 +75,15 @@ pub fn advance(
     };
     let regulation: Regulators = regulators
         .iter_mut()
-        .map(|(index, negative, parameters, homeostat, controller)| Regulation {
-            neuron: index.0 as usize,
-            negative: *negative,
-            parameters: parameters.0.clone(),
-            homeostat: homeostat.map(Mut::into_inner),
-            controller: controller.map(Mut::into_inner),
-        })
+        .map(
+            |(index, negative, parameters, homeostat, controller)| Regulation {
+                neuron: index.0 as usize,
+                negative: *negative,
+                parameters: parameters.0.clone(),
+                homeostat: homeostat.map(Mut::into_inner),
+                controller: controller.map(Mut::into_inner),
+            },
+        )
         .collect();
     let mut columns = tables.columns();
     let first = spikes.list.len();
@@ -100,7 +105,13 @@ pub fn advance(
     let regulated = ode.scatter(&mut columns);
     lanes.store(&regulated);
     for (neuron, lane, t) in falls {
-        below.mind(NeuronIndex(neuron as u32), lane, t, NegativeConductance::Allow, &mut -1.0);
+        below.mind(
+            NeuronIndex(neuron as u32),
+            lane,
+            t,
+            NegativeConductance::Allow,
+            &mut -1.0,
+        );
     }
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
     if let Err(error) = result {

@@ -24,9 +24,33 @@ use crate::schedule::NeuronIndex;
 /// Conductances and blocks of the neurons of all lane widths.
 #[derive(SystemParam)]
 pub struct Conductances<'w, 's> {
-    eight: Query<'w, 's, (&'static NeuronIndex, &'static mut Gbar<8>, &'static Block<8>)>,
-    sixteen: Query<'w, 's, (&'static NeuronIndex, &'static mut Gbar<16>, &'static Block<16>)>,
-    thirty_two: Query<'w, 's, (&'static NeuronIndex, &'static mut Gbar<32>, &'static Block<32>)>,
+    eight: Query<
+        'w,
+        's,
+        (
+            &'static NeuronIndex,
+            &'static mut Gbar<8>,
+            &'static Block<8>,
+        ),
+    >,
+    sixteen: Query<
+        'w,
+        's,
+        (
+            &'static NeuronIndex,
+            &'static mut Gbar<16>,
+            &'static Block<16>,
+        ),
+    >,
+    thirty_two: Query<
+        'w,
+        's,
+        (
+            &'static NeuronIndex,
+            &'static mut Gbar<32>,
+            &'static Block<32>,
+        ),
+    >,
 }
 
 /// Conductances (mS/cm²) and block factors (felt, seen) of one neuron by lane.
@@ -60,7 +84,10 @@ impl Conductances<'_, '_> {
     pub fn store(&mut self, regulated: &[(usize, usize, f64)]) {
         let of = |index: &NeuronIndex| {
             let neuron = index.0 as usize;
-            regulated.iter().filter(move |(n, ..)| *n == neuron).map(|(_, lane, g)| (*lane, *g))
+            regulated
+                .iter()
+                .filter(move |(n, ..)| *n == neuron)
+                .map(|(_, lane, g)| (*lane, *g))
         };
         for (i, mut gbar, _) in &mut self.eight {
             of(i).for_each(|(lane, g)| gbar.0.0[lane] = g);
@@ -173,18 +200,33 @@ impl<'a> Ode<'a> {
             negative,
         };
         let tolerance = settings.tolerance;
-        columns.eight.iter().for_each(|c| ode.gather_table(c, types, tolerance));
-        columns.sixteen.iter().for_each(|c| ode.gather_table(c, types, tolerance));
-        columns.thirty_two.iter().for_each(|c| ode.gather_table(c, types, tolerance));
+        columns
+            .eight
+            .iter()
+            .for_each(|c| ode.gather_table(c, types, tolerance));
+        columns
+            .sixteen
+            .iter()
+            .for_each(|c| ode.gather_table(c, types, tolerance));
+        columns
+            .thirty_two
+            .iter()
+            .for_each(|c| ode.gather_table(c, types, tolerance));
         ode.first_site = ode.y.len();
         ode.y.extend(ode.coupling.sites.iter().map(|s| s.s));
         ode.first_regulated = ode.y.len();
         for r in &ode.regulators {
             if let Some(homeostat) = &r.homeostat {
-                ode.y.extend(homeostat.channels.iter().flat_map(|c| [c.mrna, c.conductance]));
+                ode.y.extend(
+                    homeostat
+                        .channels
+                        .iter()
+                        .flat_map(|c| [c.mrna, c.conductance]),
+                );
             }
             if let Some(controller) = &r.controller {
-                ode.y.extend(controller.channels.iter().flat_map(|c| c.state()));
+                ode.y
+                    .extend(controller.channels.iter().flat_map(|c| c.state()));
             }
         }
         ode.scale.resize(ode.first_regulated, 0.1 * tolerance);
@@ -192,7 +234,12 @@ impl<'a> Ode<'a> {
         ode
     }
 
-    fn gather_table<const W: usize>(&mut self, columns: &Columns<W>, types: &'a CellTypes, tolerance: f64) {
+    fn gather_table<const W: usize>(
+        &mut self,
+        columns: &Columns<W>,
+        types: &'a CellTypes,
+        tolerance: f64,
+    ) {
         for rows in columns.runs(BLOCK) {
             let cell = types.get(columns.kind[rows.start]);
             let row = |k: usize| (rows.start + k).min(rows.end - 1);
@@ -213,7 +260,9 @@ impl<'a> Ode<'a> {
             for gate in &cell.gates {
                 let (slot, lane) = (gate.slot as usize, gate.lane);
                 self.y.extend((0..BLOCK).map(|k| gates(slot, k, lane)));
-                rate.push(std::array::from_fn(|k| columns.rate[row(k)].0[slot].0[lane]));
+                rate.push(std::array::from_fn(|k| {
+                    columns.rate[row(k)].0[slot].0[lane]
+                }));
             }
             // Gates are small numbers: their absolute tolerance is a tenth of that of V and Ca.
             self.scale.resize(first + 2 * BLOCK, tolerance);
@@ -282,7 +331,8 @@ impl<'a> Ode<'a> {
             site.s = *s;
         }
         if !self.coupling.is_empty() {
-            self.coupling.gather(self.kinds, &self.voltage, true, &mut self.felt);
+            self.coupling
+                .gather(self.kinds, &self.voltage, true, &mut self.felt);
         }
         for (k, site) in self.coupling.sites.iter().enumerate() {
             let v_pre = self.voltage[site.pre as usize];
@@ -318,10 +368,17 @@ impl<'a> Ode<'a> {
             let (group, k) = self.places[neuron];
             let v = self.groups[group].first + k;
             let (before, after) = (stages.y[v], stages.next[v]);
-            if self.detection.detect(&mut self.armed[neuron], before, after).is_some() {
+            if self
+                .detection
+                .detect(&mut self.armed[neuron], before, after)
+                .is_some()
+            {
                 let fraction = stages.crossing(v, h, self.detection.threshold);
                 let t_ms = fraction.mul_add(h, t);
-                self.spikes.push(Spike { t_ms, neuron: NeuronIndex(neuron as u32) });
+                self.spikes.push(Spike {
+                    t_ms,
+                    neuron: NeuronIndex(neuron as u32),
+                });
             }
             let ca = v + BLOCK;
             let (a, b) = stages.slopes(ca);
@@ -355,27 +412,51 @@ impl<'a> Ode<'a> {
         let at = |n: usize| stages.next[self.v_of(n)];
         let neuron = (0..self.voltage.len())
             .max_by(|a, b| {
-                let badness = |n: usize| if at(n).is_finite() { at(n).abs() } else { f64::INFINITY };
+                let badness = |n: usize| {
+                    if at(n).is_finite() {
+                        at(n).abs()
+                    } else {
+                        f64::INFINITY
+                    }
+                };
                 badness(*a).total_cmp(&badness(*b))
             })
             .unwrap_or(0);
-        StepError { neuron, v: at(neuron), t_ms }
+        StepError {
+            neuron,
+            v: at(neuron),
+            t_ms,
+        }
     }
 
     /// Writes the state back; returns the regulated conductances as (neuron, lane, value).
     pub fn scatter(mut self, columns: &mut AllColumns) -> Vec<(usize, usize, f64)> {
         columns.eight.iter_mut().for_each(|c| self.scatter_table(c));
-        columns.sixteen.iter_mut().for_each(|c| self.scatter_table(c));
-        columns.thirty_two.iter_mut().for_each(|c| self.scatter_table(c));
-        for (site, s) in self.coupling.sites.iter_mut().zip(&self.y[self.first_site..]) {
+        columns
+            .sixteen
+            .iter_mut()
+            .for_each(|c| self.scatter_table(c));
+        columns
+            .thirty_two
+            .iter_mut()
+            .for_each(|c| self.scatter_table(c));
+        for (site, s) in self
+            .coupling
+            .sites
+            .iter_mut()
+            .zip(&self.y[self.first_site..])
+        {
             site.s = *s;
         }
         let mut at = self.first_regulated;
         let mut conductances = Vec::new();
         for r in &mut self.regulators {
             r.store(&self.y[at..]);
-            conductances
-                .extend(r.conductances(&self.y[at..]).into_iter().map(|(lane, g)| (r.neuron, lane, g)));
+            conductances.extend(
+                r.conductances(&self.y[at..])
+                    .into_iter()
+                    .map(|(lane, g)| (r.neuron, lane, g)),
+            );
             at += r.len();
         }
         conductances
@@ -440,7 +521,10 @@ fn group_rates(group: &Group, felt: &[Input], y: &[f64], dy: &mut [f64]) {
         let total = g[k] + input.conductance + coupling.conductance;
         let drive = ge[k] + input.current + coupling.current;
         dy[first + k] = membrane::rate(v[k], total, drive, cell.definition.capacitance);
-        dy[first + BLOCK + k] = cell.pool.as_ref().map_or(0.0, |p| calcium::rate(p, ca[k], influx[k]));
+        dy[first + BLOCK + k] = cell
+            .pool
+            .as_ref()
+            .map_or(0.0, |p| calcium::rate(p, ca[k], influx[k]));
     }
 }
 
@@ -472,20 +556,40 @@ impl Regulation<'_> {
 
     /// Places of the conductances that are regulated now, with their lanes.
     fn places(&self) -> Vec<(usize, usize)> {
-        self.all_places().into_iter().filter(|(.., on)| *on).map(|(at, lane, _)| (at, lane)).collect()
+        self.all_places()
+            .into_iter()
+            .filter(|(.., on)| *on)
+            .map(|(at, lane, _)| (at, lane))
+            .collect()
     }
 
     /// Regulated conductances by lane.
     fn conductances(&self, y: &[f64]) -> Vec<(usize, f64)> {
-        self.places().into_iter().map(|(at, lane)| (lane, y[at])).collect()
+        self.places()
+            .into_iter()
+            .map(|(at, lane)| (lane, y[at]))
+            .collect()
     }
 
     /// Rates of all variables; returns their number.
-    fn rates(&mut self, cell: &CellType, membrane: &Membrane, ca: f64, y: &[f64], dy: &mut [f64]) -> usize {
+    fn rates(
+        &mut self,
+        cell: &CellType,
+        membrane: &Membrane,
+        ca: f64,
+        y: &[f64],
+        dy: &mut [f64],
+    ) -> usize {
         let mut at = 0;
         let clamp = self.negative == NegativeConductance::Clamp;
         // At the floor a conductance can only rise.
-        let hold = |g: f64, rate: f64| if clamp && g <= 0.0 { rate.max(0.0) } else { rate };
+        let hold = |g: f64, rate: f64| {
+            if clamp && g <= 0.0 {
+                rate.max(0.0)
+            } else {
+                rate
+            }
+        };
         if let Some(homeostat) = &self.homeostat {
             for channel in &homeostat.channels {
                 let (m, g) = (y[at], y[at + 1]);
@@ -528,10 +632,10 @@ impl Regulation<'_> {
         }
         if let Some(controller) = &mut self.controller {
             for channel in &mut controller.channels {
-                (channel.conductance, channel.pool, channel.integral) = (y[at], y[at + 1], y[at + 2]);
+                (channel.conductance, channel.pool, channel.integral) =
+                    (y[at], y[at + 1], y[at + 2]);
                 at += 3;
             }
         }
     }
 }
-
