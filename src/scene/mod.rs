@@ -4,6 +4,7 @@
 //! (`include`, `merge`), definitions are looked up by name (`library`, `definitions`) and
 //! the fields of the scene are read (`network`, `protocol`).
 
+mod cell;
 mod decode;
 mod definitions;
 pub mod diagnostic;
@@ -16,6 +17,7 @@ mod names;
 mod network;
 pub mod paths;
 mod protocol;
+mod settings;
 pub mod shipped;
 pub mod source;
 pub mod spawn;

@@ -1,0 +1,372 @@
+//! The fields of a cell: conductances, start state, homeostasis and controller.
+
+use homarus_systems::definition::{CellDefinition, Start};
+
+use super::{
+    decode::{
+        ANY, Fields, Rule, above_zero, boolean, expected, index_of, keys, map, not_negative, number,
+    },
+    definitions::{channel_path, start},
+    diagnostic::{Diagnostic, Diagnostics},
+    model::{Cell, Controller, Homeostat},
+    source::Place,
+    syntax::{Key, Node},
+    units,
+};
+
+const TIME_CONSTANT: Rule = above_zero("it is divided by");
+const RATE: Rule = not_negative("a rate below zero would make the compartments grow without end");
+
+/// Time constants of homeostasis as published (Fyon & Drion, arXiv 2412.04172): ms, and
+/// ms µM per mS/cm².
+const TAU_G: f64 = 100.0;
+const TAU_NA: f64 = 600.0;
+
+/// Gains of the controller as published (Fyon & Drion, arXiv 2412.04172): 1/ms, 1/ms², mS/cm² per
+/// ms, 1/ms, 1/ms.
+const KP: f64 = 3e-4;
+const KI: f64 = 5e-6;
+const U_MAX: f64 = 1e7;
+const ALPHA: f64 = 5e-3;
+const BETA: f64 = 5e-3;
+
+/// The fields of a cell that need its type to be read.
+pub(super) struct CellFields<'n> {
+    parameters: Option<&'n Node>,
+    gbar: Option<&'n Node>,
+    current: Option<&'n Node>,
+    start: Option<&'n Node>,
+    homeostat: Option<&'n Node>,
+    controller: Option<&'n Node>,
+}
+
+impl<'n> CellFields<'n> {
+    pub fn take(fields: &mut Fields<'n>) -> Self {
+        Self {
+            parameters: fields.optional("parameters"),
+            gbar: fields.optional("gbar"),
+            current: fields.optional("I"),
+            start: fields.optional("start"),
+            homeostat: fields.optional("homeostat"),
+            controller: fields.optional("controller"),
+        }
+    }
+
+    pub fn read(
+        self,
+        name: &str,
+        cell_type: usize,
+        definition: &CellDefinition,
+        own_area: Option<f64>,
+        errors: &mut Diagnostics,
+    ) -> Option<Cell> {
+        let area = own_area.or(definition.area);
+        let parameters = self.parameters(definition, errors);
+        let gbar = self.gbar(definition, area, errors);
+        let current = self
+            .current
+            .map_or(Some(0.0), |node| units::current_density(node, area, errors));
+        let start = self.start(definition, errors);
+        let homeostat = match self.homeostat {
+            Some(node) => homeostat(node, definition, gbar.as_deref(), errors).map(Some),
+            None => Some(None),
+        };
+        let controller = match self.controller {
+            Some(node) => {
+                let regulated = homeostat.as_ref().and_then(Option::as_ref);
+                controller(node, definition, regulated, errors).map(Some)
+            }
+            None => Some(None),
+        };
+        Some(Cell {
+            name: name.to_owned(),
+            cell_type,
+            parameters: parameters?,
+            gbar: gbar?,
+            current: current?,
+            start: start?,
+            area,
+            homeostat: homeostat?,
+            controller: controller?,
+        })
+    }
+
+    fn parameters(
+        &self,
+        definition: &CellDefinition,
+        errors: &mut Diagnostics,
+    ) -> Option<Vec<(String, String, f64)>> {
+        let entries = self
+            .parameters
+            .map_or(Some([].as_slice()), |node| map(node, errors))?;
+        let read: Vec<Option<(String, String, f64)>> = entries
+            .iter()
+            .map(|(key, node)| {
+                let found = channel_path(key, "PARAMETER", &definition.channels, errors);
+                let value = number(node, ANY, errors);
+                let (channel, of_channel, parameter) = found?;
+                let known = of_channel.parameters.iter().map(|(name, _)| name.as_str());
+                let of = format!("channel `{channel}`");
+                index_of(&parameter, known, "parameter", &of, errors)?;
+                Some((channel.to_owned(), parameter.text, value?))
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn gbar(
+        &self,
+        definition: &CellDefinition,
+        area: Option<f64>,
+        errors: &mut Diagnostics,
+    ) -> Option<Vec<f64>> {
+        let mut gbar = vec![0.0; definition.channels.len()];
+        let mut fine = true;
+        let entries = self
+            .gbar
+            .map_or(Some([].as_slice()), |node| map(node, errors))?;
+        for (key, node) in entries {
+            let lane = channel_lane(key, definition, errors);
+            let value = units::conductance_density(node, area, errors);
+            match (lane, value) {
+                (Some(lane), Some(value)) => gbar[lane] = value,
+                _ => fine = false,
+            }
+        }
+        fine.then_some(gbar)
+    }
+
+    /// The cell's own start state with that of its type for what it does not say.
+    fn start(&self, definition: &CellDefinition, errors: &mut Diagnostics) -> Option<Start> {
+        let own = self.start.map_or(Some(Start::default()), |node| {
+            start(node, &definition.channels, errors)
+        })?;
+        let typical = &definition.start;
+        let mut gates = typical.gates.clone();
+        for (channel, gate, value) in own.gates {
+            let same = |(c, g, _): &(String, String, f64)| *c == channel && *g == gate;
+            gates.retain(|gate| !same(gate));
+            gates.push((channel, gate, value));
+        }
+        Some(Start {
+            v: own.v.or(typical.v),
+            ca: own.ca.or(typical.ca),
+            gates,
+        })
+    }
+}
+
+fn channel_lane(key: &Key, definition: &CellDefinition, errors: &mut Diagnostics) -> Option<usize> {
+    let known = definition.channels.iter().map(|(name, _)| name.as_str());
+    let of = format!("cell type `{}`", definition.name);
+    index_of(key, known, "channel", &of, errors)
+}
+
+/// Lanes of the channels a list names, each once.
+fn channel_lanes(
+    node: &Node,
+    definition: &CellDefinition,
+    errors: &mut Diagnostics,
+) -> Option<Vec<(usize, Key)>> {
+    let mut lanes: Vec<(usize, Key)> = Vec::new();
+    let mut fine = true;
+    for name in keys(node, errors)? {
+        let Some(lane) = channel_lane(&name, definition, errors) else {
+            fine = false;
+            continue;
+        };
+        if let Some((_, first)) = lanes.iter().find(|(known, _)| *known == lane) {
+            errors.push(
+                Diagnostic::at(&name.place, format!("`{}` is listed twice", name.text))
+                    .label("again here")
+                    .and(&first.place, "first here"),
+            );
+            fine = false;
+        } else {
+            lanes.push((lane, name));
+        }
+    }
+    fine.then_some(lanes)
+}
+
+/// A number that has a default.
+fn number_or(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    default: f64,
+    rule: Rule,
+    errors: &mut Diagnostics,
+) -> Option<f64> {
+    match fields.optional(name) {
+        Some(node) => number(node, rule, errors),
+        None => Some(default),
+    }
+}
+
+/// A switch that is on unless it says otherwise.
+fn on(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Option<bool> {
+    fields
+        .optional("on")
+        .map_or(Some(true), |node| boolean(node, errors))
+}
+
+fn homeostat(
+    node: &Node,
+    definition: &CellDefinition,
+    gbar: Option<&[f64]>,
+    errors: &mut Diagnostics,
+) -> Option<Homeostat> {
+    let mut fields = Fields::of(node, "homeostasis", errors)?;
+    let channels = fields
+        .required("channels")
+        .and_then(|node| channel_lanes(node, definition, errors));
+    let ca_target = fields.required("Ca_target").and_then(|node| {
+        let rule = above_zero("calcium is never driven to zero");
+        units::concentration(node, rule, errors)
+    });
+    let tau_g = match fields.optional("tau_g") {
+        Some(node) => units::time(node, TIME_CONSTANT, errors),
+        None => Some(TAU_G),
+    };
+    let tau_na = number_or(&mut fields, "tau_Na", TAU_NA, TIME_CONSTANT, errors);
+    let on = on(&mut fields, errors);
+    let head = fields.head().clone();
+    fields.finish(errors);
+    check_homeostat_type(&head, definition, gbar, errors)?;
+    let mut channels: Vec<usize> = channels?.into_iter().map(|(lane, _)| lane).collect();
+    channels.sort_unstable();
+    Some(Homeostat {
+        channels,
+        ca_target: ca_target?,
+        tau_g: tau_g?,
+        tau_na: tau_na?,
+        on: on?,
+    })
+}
+
+/// What homeostasis needs of the cell.
+fn check_homeostat_type(
+    head: &Place,
+    definition: &CellDefinition,
+    gbar: Option<&[f64]>,
+    errors: &mut Diagnostics,
+) -> Option<()> {
+    let name = &definition.name;
+    if definition.calcium.is_none() {
+        errors.push(
+            Diagnostic::at(head, "homeostasis needs calcium that moves")
+                .label(format!("cell type `{name}` has no `calcium` pool")),
+        );
+        return None;
+    }
+    let Some(reference) = &definition.homeostat_reference else {
+        errors.push(
+            Diagnostic::at(head, "homeostasis needs a reference channel")
+                .label(format!("cell type `{name}` has no `homeostat_reference`")),
+        );
+        return None;
+    };
+    let lane = definition
+        .channels
+        .iter()
+        .position(|(name, _)| name == reference)?;
+    if gbar?[lane] == 0.0 {
+        errors.push(
+            Diagnostic::at(
+                head,
+                format!("homeostasis needs a conductance of `{reference}` above 0"),
+            )
+            .label(format!("gbar of `{reference}` is 0"))
+            .help("the time constant of every channel is in proportion to it"),
+        );
+        return None;
+    }
+    Some(())
+}
+
+fn controller(
+    node: &Node,
+    definition: &CellDefinition,
+    regulated: Option<&Homeostat>,
+    errors: &mut Diagnostics,
+) -> Option<Controller> {
+    let mut fields = Fields::of(node, "a controller", errors)?;
+    let channels = fields
+        .required("channels")
+        .and_then(|node| two_channels(node, definition, regulated, errors));
+    let [g_s, g_u] = ["g_s", "g_u"].map(|name| {
+        let node = fields.required(name)?;
+        number(node, ANY, errors)
+    });
+    let gain = not_negative("the controller would push away from its target");
+    let kp = number_or(&mut fields, "Kp", KP, gain, errors);
+    let integral = above_zero("the controller holds a conductance by its integral alone");
+    let ki = number_or(&mut fields, "Ki", KI, integral, errors);
+    let limit = above_zero("the controller could not add anything");
+    let u_max = number_or(&mut fields, "u_max", U_MAX, limit, errors);
+    let alpha = number_or(&mut fields, "alpha", ALPHA, RATE, errors);
+    let beta = number_or(&mut fields, "beta", BETA, RATE, errors);
+    let kt = match (fields.optional("Kt"), beta, ki) {
+        (Some(node), ..) => number(node, gain, errors),
+        (None, Some(beta), Some(ki)) => Some(beta / ki),
+        _ => None,
+    };
+    let v_th = match fields.optional("V_th") {
+        Some(node) => units::voltage(node, errors).map(Some),
+        None => Some(None),
+    };
+    let on = on(&mut fields, errors);
+    let head = fields.head().clone();
+    fields.finish(errors);
+    if definition.dic.is_none() {
+        errors.push(
+            Diagnostic::at(&head, "a controller needs dynamic input conductances")
+                .label(format!("cell type `{}` has no `dic`", definition.name)),
+        );
+        return None;
+    }
+    Some(Controller {
+        channels: channels?,
+        g_s: g_s?,
+        g_u: g_u?,
+        kp: kp?,
+        ki: ki?,
+        kt: kt?,
+        u_max: u_max?,
+        alpha: alpha?,
+        beta: beta?,
+        v_th: v_th?,
+        on: on?,
+    })
+}
+
+fn two_channels(
+    node: &Node,
+    definition: &CellDefinition,
+    regulated: Option<&Homeostat>,
+    errors: &mut Diagnostics,
+) -> Option<[usize; 2]> {
+    let lanes = channel_lanes(node, definition, errors)?;
+    if let Some(homeostat) = regulated {
+        for (_, name) in lanes
+            .iter()
+            .filter(|(lane, _)| homeostat.channels.contains(lane))
+        {
+            errors.push(
+                Diagnostic::at(
+                    &name.place,
+                    format!("`{}` is regulated by homeostasis already", name.text),
+                )
+                .label("regulated twice")
+                .help("take it out of the `channels` of one of the two"),
+            );
+        }
+    }
+    let [a, b] = lanes.as_slice() else {
+        errors.push(
+            expected("two channels", node).help("the two conductances are solved from two targets"),
+        );
+        return None;
+    };
+    Some([a.0, b.0])
+}

@@ -1,0 +1,133 @@
+//! Numbers and words at the top of a scene.
+
+use super::{
+    decode::{Fields, above_zero, choice, integer},
+    diagnostic::{Diagnostic, Diagnostics},
+    model::{Integrator, IntegratorStart, NegativeConductance},
+    units,
+};
+
+/// Control interval (ms): every time constant of regulation is at least 76 times as long.
+const CONTROL_MS: f64 = 1.0;
+/// Spike threshold (mV) and the voltage below which detection is armed again (mV).
+const THRESHOLD_MV: f64 = 10.0;
+const REARM_MV: f64 = 0.0;
+/// Silence between two bursts (ms).
+const GAP_MS: f64 = 100.0;
+
+/// Numbers and words at the top of a scene; `None` where one is wrong.
+pub(super) struct Settings {
+    pub duration_ms: Option<f64>,
+    pub step_ms: Option<f64>,
+    pub control_ms: Option<f64>,
+    pub seed: Option<u64>,
+    pub integrator: Option<Integrator>,
+    pub negative_conductance: Option<NegativeConductance>,
+    pub integrator_start: Option<IntegratorStart>,
+    pub threshold_mv: Option<f64>,
+    pub rearm_mv: Option<f64>,
+    pub gap_ms: Option<f64>,
+}
+
+impl Settings {
+    pub fn read(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Self {
+        let duration = fields.required("duration_ms").and_then(|node| {
+            let rule = above_zero("the run would end before it begins");
+            units::time(node, rule, errors)
+        });
+        let step = fields.required("step_ms").and_then(|node| {
+            let rule = above_zero("time would stand still");
+            units::time(node, rule, errors).map(|value| (value, node))
+        });
+        let control = match fields.optional("control_ms") {
+            Some(node) => units::time(node, above_zero("regulation would never act"), errors),
+            None => Some(CONTROL_MS),
+        };
+        if let (Some((step, node)), Some(control)) = (step, control)
+            && step > control
+        {
+            errors.push(
+                Diagnostic::at(&node.place, "the step is longer than the control interval")
+                    .label(format!("control_ms is {control}"))
+                    .help("a smaller `step_ms`, or a longer `control_ms`"),
+            );
+        }
+        let threshold = fields.entry("threshold_mV");
+        let threshold_mv = match threshold {
+            Some((_, node)) => units::voltage(node, errors),
+            None => Some(THRESHOLD_MV),
+        };
+        let rearm = fields.entry("rearm_mV");
+        let rearm_mv = match rearm {
+            Some((_, node)) => units::voltage(node, errors),
+            None => Some(REARM_MV),
+        };
+        if let (Some(threshold), Some(rearm_mv)) = (threshold_mv, rearm_mv)
+            && rearm_mv > threshold
+            && let Some((key, _)) = rearm.or(fields.entry("threshold_mV"))
+        {
+            errors.push(
+                Diagnostic::at(&key.place, "spikes are re-armed above their threshold")
+                    .label(format!(
+                        "threshold {threshold} mV, re-armed at {rearm_mv} mV"
+                    ))
+                    .help("`rearm_mV` is at most `threshold_mV`"),
+            );
+        }
+        Self {
+            duration_ms: duration,
+            step_ms: step.map(|(step, _)| step),
+            control_ms: control,
+            seed: fields
+                .optional("seed")
+                .map_or(Some(0), |node| integer(node, 0..=u64::MAX, errors)),
+            integrator: word(
+                fields,
+                "integrator",
+                &[
+                    ("exponential", Integrator::Exponential),
+                    ("reference", Integrator::Reference),
+                ],
+                errors,
+            ),
+            negative_conductance: word(
+                fields,
+                "negative_conductance",
+                &[
+                    ("allow", NegativeConductance::Allow),
+                    ("rectify_current", NegativeConductance::RectifyCurrent),
+                    ("clamp", NegativeConductance::Clamp),
+                ],
+                errors,
+            ),
+            integrator_start: word(
+                fields,
+                "integrator_start",
+                &[
+                    ("preloaded", IntegratorStart::Preloaded),
+                    ("zero", IntegratorStart::Zero),
+                ],
+                errors,
+            ),
+            threshold_mv,
+            rearm_mv,
+            gap_ms: match fields.optional("gap_ms") {
+                Some(node) => units::time(node, above_zero("every spike would be a burst"), errors),
+                None => Some(GAP_MS),
+            },
+        }
+    }
+}
+
+/// A setting that is one of a few words, or its default.
+fn word<T: Copy + Default>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    choices: &[(&str, T)],
+    errors: &mut Diagnostics,
+) -> Option<T> {
+    match fields.optional(name) {
+        Some(node) => choice(node, choices, errors),
+        None => Some(T::default()),
+    }
+}
