@@ -19,7 +19,7 @@ use crate::coupling::{
 use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic::{self, Linearisation};
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
-use crate::integrate::{Planned, Reference, exponential::Signals};
+use crate::integrate::{Planned, Reference, exponential::{Buffers, Signals}};
 use crate::membrane::{AppliedCurrent, Input, Voltage};
 use crate::neuromodulation::{Controller, Gains, Modulated};
 use crate::observe::{Armed, Detection, Observers, Runaway, Spikes};
@@ -330,6 +330,7 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.init_resource::<Names>();
     world.init_resource::<Coupling>();
     world.init_resource::<Signals>();
+    world.init_resource::<Buffers>();
     world.init_resource::<Reference>();
     world.init_resource::<Detection>();
     world.init_resource::<Spikes>();
@@ -467,6 +468,14 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
     let chemical = kinds.get(kind).is_chemical();
     let neurons = world.resource::<Neurons>();
     let (pre, post) = (neurons.entity(spec.pre), neurons.entity(spec.post));
+    // The start looks at every edge; one that joins a running network is in time for none.
+    let s = if world.contains_resource::<BeforeStart>() {
+        0.0
+    } else {
+        let v = world.get::<Voltage>(pre).map_or(DEFAULT_V, |v| v.0);
+        let kind = world.resource::<Kinds>().get(kind);
+        spec.s.unwrap_or_else(|| kind.start(v))
+    };
     let order = world.resource::<Edges>().len() as u32;
     let names = EdgeNames {
         pre: spec.pre,
@@ -498,7 +507,7 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
         EdgeParameters(spec.parameters),
     ));
     if chemical {
-        edge.insert((SynapticActivation(0.0), StartActivation(spec.s)));
+        edge.insert((SynapticActivation(s), StartActivation(spec.s)));
     }
     let entity = edge.id();
     world.resource_mut::<Edges>().push(entity);

@@ -76,6 +76,22 @@ impl Linearisation {
     /// constants ([`CellType::tau_factors`]). Without a DIC definition every gate counts as
     /// ultraslow; equilibrium calcium and the sum of the three need none.
     pub fn new(cell: &CellType, v: f64, tau_factors: &[Vec<f64>; 2]) -> Self {
+        let mut this = Self::without_columns(cell, v, tau_factors);
+        let references = this.references(cell, 0.0);
+        let none = EquilibriumCalcium {
+            ca: 0.0,
+            slope: 0.0,
+        };
+        for lane in 0..cell.channels() {
+            if !this.reads_calcium[lane] {
+                this.columns[lane] = this.column(cell, lane, none, references);
+            }
+        }
+        this
+    }
+
+    /// What equilibrium calcium and the total slope need.
+    fn without_columns(cell: &CellType, v: f64, tau_factors: &[Vec<f64>; 2]) -> Self {
         let mut this = Linearisation {
             v,
             tau_factors: tau_factors.clone(),
@@ -87,15 +103,7 @@ impl Linearisation {
             this.reads_calcium[lane] = cell.nernst[lane].is_some()
                 || cell.gates.iter().any(|g| g.lane == lane && g.reads_calcium);
         }
-        let references = this.references(cell, 0.0);
         for lane in 0..cell.channels() {
-            if !this.reads_calcium[lane] {
-                let none = EquilibriumCalcium {
-                    ca: 0.0,
-                    slope: 0.0,
-                };
-                this.columns[lane] = this.column(cell, lane, none, references);
-            }
             if cell.carries_calcium[lane] != 0.0 && !this.reads_calcium[lane] {
                 this.carriers.push((lane, this.open(cell, lane, 0.0)));
             }
@@ -298,6 +306,27 @@ fn fixed_point(f: impl Fn(f64) -> f64, guess: f64) -> f64 {
     0.5 * (low + high)
 }
 
+/// Slope dI/dV of the static I-V curve (mS/cm²) at `v` (mV): every gate and calcium at their
+/// equilibrium.
+pub fn static_slope(
+    cell: &CellType,
+    v: f64,
+    gbar: &[f64],
+    tau_factors: &[Vec<f64>; 2],
+) -> f64 {
+    let at = Linearisation::without_columns(cell, v, tau_factors);
+    let eq = at.equilibrium(cell, |k| gbar[k]);
+    let slope = |lane: usize| {
+        let open = at.open(cell, lane, eq.ca);
+        let driving = v - cell.reversal_at(lane, eq.ca);
+        let de_dca = cell.nernst[lane].map_or(0.0, |(slope, _)| -slope / eq.ca);
+        let by_voltage = open.value + open.gradient[0] * driving;
+        let by_calcium = open.gradient[1] * driving - open.value * de_dca;
+        gbar[lane] * (by_voltage + by_calcium * eq.slope)
+    };
+    (0..cell.channels()).map(slope).sum()
+}
+
 /// Threshold voltage (mV) by the cell type's rule; `None` where it has no DIC definition.
 pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> Option<f64> {
     let (from, to, step, fallback) = match cell.definition.dic.as_ref()?.threshold {
@@ -309,16 +338,17 @@ pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> 
             fallback,
         } => (from, to, step, fallback),
     };
-    // Grid points as whole multiples of the step, so that -49.67 is the number and not a sum.
+    // Grid points as whole multiples of the step. A decimal step has no exact double, its reciprocal
+    // often has: -4966/100 is the double nearest to -49.66, and -4966*0.01 is not.
+    let per_mv = (1.0 / step).round();
+    let decimal = (per_mv * step - 1.0).abs() < 1e-12;
+    let grid = |k: f64| if decimal { k / per_mv } else { k * step };
     let first = (from / step).round();
     let last = (to / step).round();
     let mut before = 0.0;
     for k in 0..=(last - first) as u64 {
-        let v = (first + k as f64) * step;
-        let total: f64 = Linearisation::new(cell, v, tau_factors)
-            .slopes(cell, gbar)
-            .iter()
-            .sum();
+        let v = grid(first + k as f64);
+        let total = static_slope(cell, v, gbar, tau_factors);
         if before > 0.0 && total <= 0.0 {
             return Some(v);
         }

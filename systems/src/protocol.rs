@@ -207,8 +207,13 @@ pub fn act(world: &mut World) {
 
 fn move_ramps(world: &mut World, protocol: &mut Protocol, now: f64) {
     let mut ramps = std::mem::take(&mut protocol.ramps);
+    // Whatever else ends a stretch (a sample, another entry) must not move a ramp.
+    let tick = world.resource::<Clock>().on_tick();
     ramps.retain(|ramp| {
         let done = world.resource::<Clock>().reached(ramp.end);
+        if !done && !tick {
+            return true;
+        }
         let x = ((now - ramp.start) / (ramp.end - ramp.start)).clamp(0.0, 1.0);
         for (target, from) in &ramp.targets {
             let value = if done {

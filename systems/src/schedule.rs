@@ -199,6 +199,11 @@ impl Clock {
         self.now() >= t - GRID_TOLERANCE * self.dt
     }
 
+    /// Whether the present time is that of a control tick.
+    pub fn on_tick(&self) -> bool {
+        self.split.is_none() && self.step == self.grid_from(self.ticks as f64 * self.control)
+    }
+
     /// Place of a time on the grid.
     pub fn place(&self, t: f64) -> Place {
         let x = t / self.dt;

@@ -1,10 +1,12 @@
 //! Strong gap junctions: cells they join are stepped together.
 //!
-//! With the partner's *new* voltage in the exponential step of each cell,
-//! `V_i' - k_i sum_j g_ij V_j' = V_i + k_i (GE_i - Gt_i V_i)`, `k_i = (dt/C) (1 - exp(-z_i))/z_i`,
-//! `z_i = Gt_i dt/C`, `Gt_i = G_i + sum_j g_ij`.
-//! The matrix is diagonally dominant with non-positive off-diagonals whatever the step, so
-//! differences shrink without changing sign and elimination needs no pivots. It runs in cell order.
+//! Each cell's exponential step for all but its junctions gets their current at the *new* voltages,
+//! `V_i' = X_i + k_i sum_j g_ij (V_j' - V_i')`, `X_i = V_i + k_i (GE_i - G_i V_i)`,
+//! `k_i = (dt/C) (1 - exp(-z_i))/z_i`, `z_i = G_i dt/C`.
+//! What leaves one cell arrives in the other, so without other conductances the charge of a group
+//! is kept exactly, also between cells of unequal area. The matrix has the diagonal
+//! `1 + k_i sum_j g_ij` and non-positive off-diagonals whatever the step: the new voltages lie among
+//! the X_i, differences do not change sign, and elimination needs no pivots. It runs in cell order.
 
 use std::collections::BTreeSet;
 

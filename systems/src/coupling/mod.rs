@@ -13,6 +13,8 @@
 mod implicit;
 mod kinds;
 
+use std::collections::BTreeMap;
+
 use bevy_ecs::prelude::*;
 
 pub use implicit::Component as ImplicitComponent;
@@ -108,9 +110,9 @@ pub struct Coupling {
 }
 
 impl Coupling {
-    /// Whether nothing couples.
+    /// Whether nothing couples and no release goes on.
     pub fn is_empty(&self) -> bool {
-        self.chemical.is_empty() && self.electrical.is_empty()
+        self.sites.is_empty() && self.electrical.is_empty()
     }
 
     /// Conductance and drive that each cell feels from its edges, from the activations and
@@ -219,14 +221,12 @@ pub fn compile(
     if changed.is_empty() && removed.read().count() == 0 && !structure && !kinds.is_changed() {
         return;
     }
-    let mut list: Vec<_> = edges
-        .iter()
-        .filter(|(_, _, strength, _)| strength.connected)
-        .collect();
+    let mut list: Vec<_> = edges.iter().collect();
     list.sort_by_key(|(_, edge, _, _)| edge.order);
     let place = |e: Entity| indices.get(e).map(|i| i.0).ok();
     *coupling = Coupling::default();
     let n = neurons.len();
+    let mut known = BTreeMap::new();
     let mut chemical: Vec<Vec<Chemical>> = vec![Vec::new(); n];
     let mut electrical: Vec<Vec<Electrical>> = vec![Vec::new(); n];
     for (entity, edge, strength, activation) in list {
@@ -235,15 +235,27 @@ pub fn compile(
         };
         let kind = kinds.get(edge.kind);
         if let Some(s) = activation {
-            let site = coupling.site(pre, edge.kind, s.0);
+            // One site for all edges that are alike so far.
+            let alike = (pre, edge.kind, s.0.to_bits());
+            let site = *known.entry(alike).or_insert_with(|| {
+                coupling.sites.push(Site {
+                    pre,
+                    kind: edge.kind,
+                    s: s.0,
+                });
+                coupling.sites.len() as u32 - 1
+            });
             coupling.site_of.push((entity, site));
             let ge = strength.g * kind.reversal();
-            chemical[post as usize].push(Chemical {
-                site,
-                g: strength.g,
-                ge,
-            });
-        } else {
+            // The release of a cut synapse goes on: s is the presynaptic cell's.
+            if strength.connected {
+                chemical[post as usize].push(Chemical {
+                    site,
+                    g: strength.g,
+                    ge,
+                });
+            }
+        } else if strength.connected {
             let (g, factor) = match kind.constant_factor() {
                 Some(f) => (strength.g * f, None),
                 None => (strength.g, Some(edge.kind)),
@@ -290,21 +302,6 @@ pub fn compile(
         .collect();
     for cell in members {
         coupling.in_implicit[cell as usize] = true;
-    }
-}
-
-impl Coupling {
-    /// The site of an edge, shared with all edges that are alike so far.
-    fn site(&mut self, pre: u32, kind: u32, s: f64) -> u32 {
-        let alike =
-            |site: &Site| site.pre == pre && site.kind == kind && site.s.to_bits() == s.to_bits();
-        match self.sites.iter().position(alike) {
-            Some(k) => k as u32,
-            None => {
-                self.sites.push(Site { pre, kind, s });
-                self.sites.len() as u32 - 1
-            }
-        }
     }
 }
 

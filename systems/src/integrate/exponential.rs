@@ -13,7 +13,7 @@ use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 
 use super::columns::{AllColumns, Columns, NeuronTables};
-use super::kernel::{self, KernelType, Kinetics, Step, Sums, Targets};
+use super::kernel::{self, KernelType, Kinetics, Step, Sums, Buffer};
 use super::{Planned, dispatch};
 use crate::channels::{BLOCK, CellTypes};
 use crate::coupling::{Coupling, Kinds};
@@ -31,6 +31,14 @@ pub struct Signals {
     input: Vec<Input>,
     totals: Vec<Input>,
     solved: Vec<Option<f64>>,
+}
+
+/// Scratch of a run, by lane width.
+#[derive(Resource, Default)]
+pub struct Buffers {
+    eight: Buffer<8>,
+    sixteen: Buffer<16>,
+    thirty_two: Buffer<32>,
 }
 
 impl Signals {
@@ -96,7 +104,7 @@ pub struct Piece<'a, 'b, const W: usize> {
 /// Takes each run of a piece through all steps.
 #[inline(always)]
 pub fn run_piece<const W: usize>(piece: Piece<W>) {
-    let mut targets = Targets::default();
+    let mut buffer = Buffer::default();
     for rows in piece.columns.runs(BLOCK) {
         let Some(ty) = &piece.types[piece.columns.kind[rows.start].0 as usize] else {
             continue;
@@ -109,7 +117,7 @@ pub fn run_piece<const W: usize>(piece: Piece<W>) {
                 ty,
                 &step,
                 None,
-                &mut targets,
+                &mut buffer,
                 piece.spikes,
             );
         }
@@ -137,18 +145,23 @@ struct Tables<'a, const W: usize> {
     runs: Vec<Vec<Range<usize>>>,
     types: Vec<Option<KernelType<'a, W>>>,
     sums: Vec<Sums>,
-    targets: Targets<W>,
+    buffer: &'a mut Buffer<W>,
 }
 
 impl<'a, const W: usize> Tables<'a, W> {
-    fn new(columns: Vec<Columns<'a, W>>, types: &'a CellTypes, step: &Step) -> Self {
+    fn new(
+        columns: Vec<Columns<'a, W>>,
+        types: &'a CellTypes,
+        step: &Step,
+        buffer: &'a mut Buffer<W>,
+    ) -> Self {
         let runs = columns.iter().map(|c| c.runs(BLOCK)).collect();
         Tables {
             columns,
             runs,
             types: kernel::kernel_types(types, step),
             sums: Vec::new(),
-            targets: Targets::default(),
+            buffer,
         }
     }
 
@@ -161,7 +174,7 @@ impl<'a, const W: usize> Tables<'a, W> {
                 ty,
                 step,
                 Some(input),
-                &mut self.targets,
+                self.buffer,
                 spikes,
             );
         });
@@ -171,7 +184,7 @@ impl<'a, const W: usize> Tables<'a, W> {
     fn gates(&mut self, step: &Step, input: &[Input], totals: &mut [Input]) {
         self.sums.clear();
         for_each_run!(self, |columns, rows, ty| {
-            let sums = kernel::gates_run(columns, rows, ty, step, input, totals, &mut self.targets);
+            let sums = kernel::gates_run(columns, rows, ty, step, input, totals, self.buffer);
             self.sums.push(sums);
         });
     }
@@ -285,6 +298,7 @@ pub fn advance(
     detection: Res<Detection>,
     mut coupling: ResMut<Coupling>,
     mut signals: ResMut<Signals>,
+    mut buffers: ResMut<Buffers>,
     mut spikes: ResMut<Spikes>,
 ) {
     let steps = Steps::new(&clock, planned.0, *detection);
@@ -294,11 +308,12 @@ pub fn advance(
         uncoupled(columns, &types, steps, &mut spikes.list);
     } else {
         signals.fit(neurons.len());
+        let buffers = &mut *buffers;
         let step = &steps.template;
         dispatch::coupled(Coupled {
-            eight: Tables::new(columns.eight, &types, step),
-            sixteen: Tables::new(columns.sixteen, &types, step),
-            thirty_two: Tables::new(columns.thirty_two, &types, step),
+            eight: Tables::new(columns.eight, &types, step, &mut buffers.eight),
+            sixteen: Tables::new(columns.sixteen, &types, step, &mut buffers.sixteen),
+            thirty_two: Tables::new(columns.thirty_two, &types, step, &mut buffers.thirty_two),
             steps,
             coupling: &mut coupling,
             kinds: &kinds,

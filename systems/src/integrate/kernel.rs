@@ -48,6 +48,8 @@ pub struct KernelType<'a, const W: usize> {
     reversal: Lane<W>,
     /// Exponents by slot.
     powers: [Powers<W>; 2],
+    /// Lanes that carry calcium.
+    carriers: Vec<usize>,
     scaled: Vec<&'a Gate>,
     calcium: Vec<(&'a Gate, &'a Program)>,
     direct: Vec<&'a Gate>,
@@ -62,6 +64,9 @@ impl<'a, const W: usize> KernelType<'a, W> {
         KernelType {
             reversal: lane(&cell.reversal),
             powers: [Powers::new(&cell.powers[0]), Powers::new(&cell.powers[1])],
+            carriers: (0..cell.channels())
+                .filter(|lane| cell.carries_calcium[*lane] != 0.0)
+                .collect(),
             scaled: if tables {
                 cell.scaled_gates().collect()
             } else {
@@ -103,9 +108,9 @@ pub struct Sums {
     influx_ge: [f64; BLOCK],
 }
 
-/// Sum of all lanes, always by the same tree: halves onto halves.
+/// Sum of all lanes, always by the same tree: halves onto halves. The lanes are used up.
 #[inline(always)]
-fn tree<const W: usize>(mut x: [f64; W]) -> f64 {
+fn tree<const W: usize>(x: &mut [f64; W]) -> f64 {
     let mut width = W;
     while width > 1 {
         width /= 2;
@@ -132,35 +137,36 @@ impl<const W: usize> Powers<W> {
         }
     }
 
-    /// Each lane to its exponent: the product of x, x², x⁴ where their bit is set, else 1. The
+    /// A lane to its exponent: the product of x, x², x⁴ where their bit is set, else 1. The
     /// choice is exact: x*1 + 0 or x*0 + 1.
     #[inline(always)]
-    fn raise(&self, x: &[f64; W]) -> [f64; W] {
-        let mut raised = [0.0; W];
-        for k in 0..W {
-            let x2 = x[k] * x[k];
-            let x4 = x2 * x2;
-            let a = x[k].mul_add(self.set[0].0[k], self.clear[0].0[k]);
-            let b = x2.mul_add(self.set[1].0[k], self.clear[1].0[k]);
-            let c = x4.mul_add(self.set[2].0[k], self.clear[2].0[k]);
-            raised[k] = a * b * c;
-        }
-        raised
+    fn raise(&self, x: f64, lane: usize) -> f64 {
+        let x2 = x * x;
+        let x4 = x2 * x2;
+        x.mul_add(self.set[0].0[lane], self.clear[0].0[lane])
+            * x2.mul_add(self.set[1].0[lane], self.clear[1].0[lane])
+            * x4.mul_add(self.set[2].0[lane], self.clear[2].0[lane])
     }
 }
 
-/// Steady states and decays of a run's gates: row by slot by lane. A buffer that outlives the
-/// step, so that it is not cleared each time.
-pub struct Targets<const W: usize> {
+/// Values of a run by row and lane. A buffer that outlives the step: it is not cleared each time,
+/// and what passes through memory is vectorised.
+pub struct Buffer<const W: usize> {
+    /// Steady states and decays by slot.
     inf: [[Lane<W>; 2]; BLOCK],
     decay: [[Lane<W>; 2]; BLOCK],
+    /// Open fractions, then conductances and their drives.
+    open: [Lane<W>; BLOCK],
+    products: [[Lane<W>; 2]; BLOCK],
 }
 
-impl<const W: usize> Default for Targets<W> {
+impl<const W: usize> Default for Buffer<W> {
     fn default() -> Self {
-        Targets {
+        Buffer {
             inf: [[Lane::splat(1.0); 2]; BLOCK],
             decay: [[Lane::splat(0.0); 2]; BLOCK],
+            open: [Lane::splat(1.0); BLOCK],
+            products: [[Lane::splat(0.0); 2]; BLOCK],
         }
     }
 }
@@ -192,7 +198,7 @@ fn find_targets<const W: usize>(
     rows: &Range<usize>,
     ty: &KernelType<W>,
     step: &Step,
-    t: &mut Targets<W>,
+    t: &mut Buffer<W>,
 ) {
     let n = rows.len();
     let (v, ca) = load(columns, rows);
@@ -275,9 +281,25 @@ pub fn gates<const W: usize>(
     rows: &Range<usize>,
     ty: &KernelType<W>,
     step: &Step,
-    t: &mut Targets<W>,
+    t: &mut Buffer<W>,
 ) -> Sums {
     find_targets(columns, rows, ty, step, t);
+    for (k, row) in rows.clone().enumerate() {
+        let m = &mut columns.activation[row].0.0;
+        let h = &mut columns.inactivation[row].0.0;
+        relax(m, &t.inf[k][0].0, &t.decay[k][0].0);
+        relax(h, &t.inf[k][1].0, &t.decay[k][1].0);
+        // Copies, so that no store stands between two loads that the compiler could join.
+        let (m, h) = (*m, *h);
+        t.open[k] = open_fraction(&m, &h, &ty.powers);
+        let [g, ge] = &mut t.products[k];
+        *g = times(&t.open[k], &columns.effective[row].membrane);
+        *ge = if ty.cell.has_nernst {
+            times(g, &reversals(columns.calcium[row].0, ty))
+        } else {
+            times(g, &ty.reversal)
+        };
+    }
     let mut sums = Sums {
         g: [0.0; BLOCK],
         ge: [0.0; BLOCK],
@@ -285,39 +307,54 @@ pub fn gates<const W: usize>(
         influx_ge: [0.0; BLOCK],
     };
     for (k, row) in rows.clone().enumerate() {
-        let m = &mut columns.activation[row].0.0;
-        let h = &mut columns.inactivation[row].0.0;
-        relax(m, &t.inf[k][0].0, &t.decay[k][0].0);
-        relax(h, &t.inf[k][1].0, &t.decay[k][1].0);
-        let (m, h) = (ty.powers[0].raise(m), ty.powers[1].raise(h));
-        let reversal = reversals(columns, row, ty);
-        let effective = &columns.effective[row];
-        let (mut g, mut ge) = ([0.0; W], [0.0; W]);
-        let (mut influx, mut influx_e) = ([0.0; W], [0.0; W]);
-        for lane in 0..W {
-            let open = m[lane] * h[lane];
-            g[lane] = effective.membrane.0[lane] * open;
-            ge[lane] = g[lane] * reversal[lane];
-            influx[lane] = effective.influx.0[lane] * open;
-            influx_e[lane] = influx[lane] * reversal[lane];
+        let [g, ge] = &mut t.products[k];
+        sums.g[k] = tree(&mut g.0);
+        sums.ge[k] = tree(&mut ge.0);
+        for lane in &ty.carriers {
+            let influx = columns.effective[row].influx.0[*lane] * t.open[k].0[*lane];
+            let reversal = if ty.cell.has_nernst {
+                ty.cell.reversal_at(*lane, columns.calcium[row].0)
+            } else {
+                ty.reversal.0[*lane]
+            };
+            sums.influx_g[k] += influx;
+            sums.influx_ge[k] = influx.mul_add(reversal, sums.influx_ge[k]);
         }
-        sums.g[k] = tree(g);
-        sums.ge[k] = tree(ge);
-        sums.influx_g[k] = tree(influx);
-        sums.influx_ge[k] = tree(influx_e);
     }
     sums
 }
 
-/// Reversal potentials of a row at its calcium.
+/// Open fraction m^p h^q of each lane.
 #[inline(always)]
-fn reversals<const W: usize>(columns: &Columns<W>, row: usize, ty: &KernelType<W>) -> [f64; W] {
-    let mut reversal = ty.reversal.0;
-    if ty.cell.has_nernst {
-        for (lane, e) in reversal.iter_mut().enumerate() {
-            if let Some((slope, outside)) = ty.cell.nernst[lane] {
-                *e = calcium::nernst(slope, outside, columns.calcium[row].0);
-            }
+fn open_fraction<const W: usize>(
+    m: &[f64; W],
+    h: &[f64; W],
+    powers: &[Powers<W>; 2],
+) -> Lane<W> {
+    let mut open = [0.0; W];
+    for lane in 0..W {
+        open[lane] = powers[0].raise(m[lane], lane) * powers[1].raise(h[lane], lane);
+    }
+    Lane(open)
+}
+
+/// Product lane by lane.
+#[inline(always)]
+fn times<const W: usize>(a: &Lane<W>, b: &Lane<W>) -> Lane<W> {
+    let mut product = [0.0; W];
+    for lane in 0..W {
+        product[lane] = a.0[lane] * b.0[lane];
+    }
+    Lane(product)
+}
+
+/// Reversal potentials at calcium `ca` (µM).
+#[inline(always)]
+fn reversals<const W: usize>(ca: f64, ty: &KernelType<W>) -> Lane<W> {
+    let mut reversal = ty.reversal;
+    for (e, nernst) in reversal.0.iter_mut().zip(&ty.cell.nernst) {
+        if let Some((slope, outside)) = nernst {
+            *e = calcium::nernst(*slope, *outside, ca);
         }
     }
     reversal
@@ -401,10 +438,10 @@ pub fn step_run<const W: usize>(
     ty: &KernelType<W>,
     step: &Step,
     coupling: Option<&[Input]>,
-    targets: &mut Targets<W>,
+    buffer: &mut Buffer<W>,
     spikes: &mut Vec<Spike>,
 ) {
-    let mut sums = gates(columns, rows, ty, step, targets);
+    let mut sums = gates(columns, rows, ty, step, buffer);
     add_input(columns, rows, coupling, &mut sums);
     membranes(columns, rows, ty, step, &sums, None, spikes);
 }
@@ -418,9 +455,9 @@ pub fn gates_run<const W: usize>(
     step: &Step,
     coupling: &[Input],
     totals: &mut [Input],
-    targets: &mut Targets<W>,
+    buffer: &mut Buffer<W>,
 ) -> Sums {
-    let mut sums = gates(columns, rows, ty, step, targets);
+    let mut sums = gates(columns, rows, ty, step, buffer);
     add_input(columns, rows, Some(coupling), &mut sums);
     for (k, row) in rows.clone().enumerate() {
         totals[columns.index[row].0 as usize] = Input {
@@ -468,20 +505,16 @@ pub fn solve_implicit(
         let cells = group.cells().to_vec();
         let x = group.solve(|i, add| {
             let neuron = cells[i] as usize;
-            let total = totals[neuron];
-            let junctions: Vec<(u32, f64)> = coupling
-                .junctions(neuron)
-                .map(|(partner, junction)| (partner, junction.conductance(kinds, voltage)))
-                .collect();
-            let g = total.conductance + junctions.iter().map(|(_, g)| g).sum::<f64>();
-            let c = capacitance(neuron);
-            let k = step.dt / c * math::relative_decay(g * step.dt / c);
-            for (partner, g) in &junctions {
-                if let Ok(j) = cells.binary_search(partner) {
-                    add(j, k * g);
+            let (total, c, v) = (totals[neuron], capacitance(neuron), voltage[neuron]);
+            let k = step.dt / c * math::relative_decay(total.conductance * step.dt / c);
+            for (partner, junction) in coupling.junctions(neuron) {
+                if let Ok(j) = cells.binary_search(&partner) {
+                    let a = k * junction.conductance(kinds, voltage);
+                    add(i, -a);
+                    add(j, a);
                 }
             }
-            k.mul_add(g.mul_add(-voltage[neuron], total.current), voltage[neuron])
+            membrane::step(v, total.conductance, total.current, c, step.dt)
         });
         for (cell, v) in cells.iter().zip(x) {
             solved[*cell as usize] = Some(*v);
