@@ -38,7 +38,9 @@ fn bench(c: &mut Criterion) {
     group.sample_size(10);
 
     let scene = shipped("five_neuron_cpg", 2_000.0);
-    group.throughput(Throughput::Elements((scene.duration_ms / scene.step_ms).round() as u64));
+    group.throughput(Throughput::Elements(
+        (scene.duration_ms / scene.step_ms).round() as u64,
+    ));
     group.bench_function("five_neuron_cpg", |b| {
         b.iter_batched(|| started(&scene), run, BatchSize::PerIteration);
     });

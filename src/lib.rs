@@ -7,3 +7,8 @@ pub mod record;
 pub mod rhythm;
 pub mod run;
 pub mod scene;
+
+/// The examples of README, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -50,11 +50,17 @@ pub fn run(scene: &Scene, overrides: &[Override]) -> Result<Summary, Failure> {
     let mut simulation = spawn::spawn(scene, overrides)?;
     let clock = Instant::now();
     simulation.run()?;
-    Ok(summarise(scene, &simulation, clock.elapsed().as_secs_f64()))
+    let wall_s = clock.elapsed().as_secs_f64();
+    Ok(summarise(scene, overrides, &simulation, wall_s))
 }
 
 /// Sums up a finished run.
-pub fn summarise(scene: &Scene, simulation: &Simulation, wall_s: f64) -> Summary {
+pub fn summarise(
+    scene: &Scene,
+    overrides: &[Override],
+    simulation: &Simulation,
+    wall_s: f64,
+) -> Summary {
     let (trains, means) = (trains(simulation), calcium_means(scene, simulation));
     let mut windows = rhythm::analyse(&recording(scene, &trains, &means, simulation.now()));
     let mut populations = Vec::new();
@@ -68,7 +74,7 @@ pub fn summarise(scene: &Scene, simulation: &Simulation, wall_s: f64) -> Summary
     Summary {
         homarus: env!("CARGO_PKG_VERSION"),
         scene: scene.name.clone(),
-        scene_hash: scene.hash(),
+        scene_hash: scene.hash(overrides),
         seed: scene.seed,
         step_ms: scene.step_ms,
         integrator: scene.integrator.name(),

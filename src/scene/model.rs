@@ -1,11 +1,13 @@
 //! A checked scene: everything resolved to plain data, in scene order, ready to be spawned.
 
+use serde::Serialize;
+
 use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
 
 use super::source::Place;
 
 /// A network, its protocol and what is to be observed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Scene {
     /// File name without extension, or the shipped name.
     pub name: String,
@@ -52,7 +54,7 @@ pub struct Scene {
 }
 
 /// Integration scheme.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Integrator {
     /// Fixed step, gates first, then V with the new gates.
     #[default]
@@ -62,7 +64,7 @@ pub enum Integrator {
 }
 
 /// What happens to a regulated conductance that falls below zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum NegativeConductance {
     /// Nothing: negative conductances act as they are (the published runs).
     Allow,
@@ -74,7 +76,7 @@ pub enum NegativeConductance {
 }
 
 /// Start value of a controller's integral.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum IntegratorStart {
     /// z = beta g(0)/Ki: the compartments start at rest (population runs).
     #[default]
@@ -84,7 +86,7 @@ pub enum IntegratorStart {
 }
 
 /// One cell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Cell {
     /// Name, unique in the scene.
     pub name: String,
@@ -107,7 +109,7 @@ pub struct Cell {
 }
 
 /// Calcium homeostasis of one cell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Homeostat {
     /// Regulated channels (lane numbers), in lane order.
     pub channels: Vec<usize>,
@@ -122,7 +124,7 @@ pub struct Homeostat {
 }
 
 /// Neuromodulation controller of one cell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Controller {
     /// The two modulated channels (lane numbers).
     pub channels: [usize; 2],
@@ -149,7 +151,7 @@ pub struct Controller {
 }
 
 /// One edge.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Edge {
     /// Presynaptic cell (index).
     pub pre: usize,
@@ -168,7 +170,7 @@ pub struct Edge {
 }
 
 /// Conductance of an edge.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Conductance {
     /// Density of the postsynaptic membrane (mS/cm²).
     Density(f64),
@@ -177,7 +179,7 @@ pub enum Conductance {
 }
 
 /// A current from outside.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Current {
     /// Density (µA/cm²).
     Density(f64),
@@ -186,18 +188,19 @@ pub enum Current {
 }
 
 /// A timed intervention.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// When (ms).
     pub at_ms: f64,
     /// What.
     pub action: Action,
     /// Where the path of the action is written, for errors found when it is resolved.
+    #[serde(skip)]
     pub origin: Place,
 }
 
 /// What a protocol entry does. Paths may be globs; they are resolved against the built network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Action {
     /// Write one scalar (or each scalar a glob matches).
     Set {
@@ -322,7 +325,7 @@ impl Action {
 }
 
 /// Which regulator a [`Action::Switch`] means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Regulator {
     /// Calcium homeostasis.
     Homeostat,
@@ -331,7 +334,7 @@ pub enum Regulator {
 }
 
 /// An observation window [from, to).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Window {
     /// Label, unique.
     pub label: String,
@@ -342,7 +345,7 @@ pub struct Window {
 }
 
 /// A named rhythm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Rhythm {
     /// Name, unique.
     pub name: String,

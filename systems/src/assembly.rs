@@ -19,7 +19,10 @@ use crate::coupling::{
 use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic::{self, Linearisation};
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
-use crate::integrate::{Planned, Reference, exponential::{Buffers, Signals}};
+use crate::integrate::{
+    Planned, Reference,
+    exponential::{Buffers, Signals},
+};
 use crate::membrane::{AppliedCurrent, Input, Voltage};
 use crate::neuromodulation::{Controller, Gains, Modulated};
 use crate::observe::{Armed, Detection, Observers, Runaway, Spikes};

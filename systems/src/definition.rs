@@ -2,10 +2,12 @@
 //! caller and compiled by [`crate::channels`] and [`crate::coupling`]. Nothing of a particular
 //! current or cell type stands in Rust.
 
+use serde::Serialize;
+
 use crate::kinetics::Expression;
 
 /// How a gate moves, as expressions over `V` (mV), `Ca` (µM) and the channel's parameters.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum GateKinetics {
     /// Steady state (0..1) and time constant (ms): `dx/dt = (inf - x)/tau`.
     Relaxation {
@@ -24,7 +26,7 @@ pub enum GateKinetics {
 }
 
 /// One gate of a channel.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GateDefinition {
     /// Name within the channel, `m` or `h` by custom.
     pub name: String,
@@ -38,7 +40,7 @@ pub struct GateDefinition {
 }
 
 /// Reversal potential of a channel.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Reversal {
     /// Constant (mV).
     Fixed(f64),
@@ -52,7 +54,7 @@ pub enum Reversal {
 }
 
 /// An ionic current: `gbar * prod(x^p) * (V - E_rev)`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChannelDefinition {
     /// Gates, at most two (activation, inactivation). None: a leak.
     pub gates: Vec<GateDefinition>,
@@ -65,7 +67,7 @@ pub struct ChannelDefinition {
 }
 
 /// What calcium influx is reckoned from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Influx {
     /// µM per µA/cm² of calcium current density.
     PerDensity(f64),
@@ -74,7 +76,7 @@ pub enum Influx {
 }
 
 /// Calcium pool: `tau dCa/dt = -influx * I_Ca - Ca + rest`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CalciumPool {
     /// Time constant (ms).
     pub tau: f64,
@@ -85,7 +87,7 @@ pub struct CalciumPool {
 }
 
 /// Reference time of one of the three timescales of the DIC analysis.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Timescale {
     /// The time constant of gate `gate` of channel `channel` at the same voltage.
     Gate {
@@ -99,7 +101,7 @@ pub enum Timescale {
 }
 
 /// How a cell's threshold voltage is found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum ThresholdRule {
     /// First grid voltage at which g_fast + g_slow + g_uslow goes from > 0 to <= 0.
     Scan {
@@ -117,7 +119,7 @@ pub enum ThresholdRule {
 }
 
 /// What the dynamic-input-conductance analysis of a cell type needs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DicDefinition {
     /// Reference times of fast, slow and ultraslow.
     pub timescales: [Timescale; 3],
@@ -131,7 +133,7 @@ pub struct DicDefinition {
 }
 
 /// A cell type.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CellDefinition {
     /// Name of the type.
     pub name: String,
@@ -153,7 +155,7 @@ pub struct CellDefinition {
 
 /// Start state of a cell; what is `None` follows the rule "at rest": gates at steady state for
 /// V(0) and Ca(0), calcium at its equilibrium for V(0).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Start {
     /// V(0) (mV); default -60.
     pub v: Option<f64>,
@@ -164,7 +166,7 @@ pub struct Start {
 }
 
 /// What a synapse kind does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum SynapseDefinition {
     /// `I_post = g s (V_post - E)` with a gate `s` of `V_pre`.
     Chemical {
@@ -185,7 +187,7 @@ pub enum SynapseDefinition {
 }
 
 /// A synapse kind with its parameters.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SynapseKind {
     /// Name of the kind.
     pub name: String,

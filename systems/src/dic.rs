@@ -308,12 +308,7 @@ fn fixed_point(f: impl Fn(f64) -> f64, guess: f64) -> f64 {
 
 /// Slope dI/dV of the static I-V curve (mS/cm²) at `v` (mV): every gate and calcium at their
 /// equilibrium.
-pub fn static_slope(
-    cell: &CellType,
-    v: f64,
-    gbar: &[f64],
-    tau_factors: &[Vec<f64>; 2],
-) -> f64 {
+pub fn static_slope(cell: &CellType, v: f64, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> f64 {
     let at = Linearisation::without_columns(cell, v, tau_factors);
     let eq = at.equilibrium(cell, |k| gbar[k]);
     let slope = |lane: usize| {

@@ -13,7 +13,7 @@ use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 
 use super::columns::{AllColumns, Columns, NeuronTables};
-use super::kernel::{self, KernelType, Kinetics, Step, Sums, Buffer};
+use super::kernel::{self, Buffer, KernelType, Kinetics, Step, Sums};
 use super::{Planned, dispatch};
 use crate::channels::{BLOCK, CellTypes};
 use crate::coupling::{Coupling, Kinds};
@@ -168,15 +168,7 @@ impl<'a, const W: usize> Tables<'a, W> {
     #[inline(always)]
     fn step(&mut self, step: &Step, input: &[Input], spikes: &mut Vec<Spike>) {
         for_each_run!(self, |columns, rows, ty| {
-            kernel::step_run(
-                columns,
-                rows,
-                ty,
-                step,
-                Some(input),
-                self.buffer,
-                spikes,
-            );
+            kernel::step_run(columns, rows, ty, step, Some(input), self.buffer, spikes);
         });
     }
 

@@ -326,11 +326,7 @@ pub fn gates<const W: usize>(
 
 /// Open fraction m^p h^q of each lane.
 #[inline(always)]
-fn open_fraction<const W: usize>(
-    m: &[f64; W],
-    h: &[f64; W],
-    powers: &[Powers<W>; 2],
-) -> Lane<W> {
+fn open_fraction<const W: usize>(m: &[f64; W], h: &[f64; W], powers: &[Powers<W>; 2]) -> Lane<W> {
     let mut open = [0.0; W];
     for lane in 0..W {
         open[lane] = powers[0].raise(m[lane], lane) * powers[1].raise(h[lane], lane);

@@ -2,6 +2,7 @@
 //! *Solving Ordinary Differential Equations I*, II.4-II.6).
 
 use super::network::Ode;
+use crate::math::pow;
 use crate::observe::Runaway;
 use crate::schedule::Neurons;
 
@@ -155,7 +156,7 @@ pub fn integrate(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> {
         let error = attempt(ode, &mut stages, step);
         if error <= 1.0 {
             // PI step-size control: exponents 0.7/5 and 0.4/5.
-            let factor = 0.9 * error.max(1e-10).powf(-0.14) * before.powf(0.08);
+            let factor = 0.9 * pow(error.max(1e-10), -0.14) * pow(before, 0.08);
             before = error.max(1e-4);
             let wanted = step * factor.clamp(0.2, 5.0);
             h = if last { h.max(wanted.min(h)) } else { wanted };
@@ -165,7 +166,7 @@ pub fn integrate(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> {
         } else {
             // A NaN is an error of infinite size: it must reject, and end.
             let factor = if error.is_finite() {
-                (0.9 * error.powf(-0.2)).max(0.1)
+                (0.9 * pow(error, -0.2)).max(0.1)
             } else {
                 0.1
             };

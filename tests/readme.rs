@@ -1,0 +1,53 @@
+//! What README says, holds: its scenes run as printed, its channel works beside a scene, the names
+//! it mentions ship. (Its Rust example is a documentation test.)
+
+use homarus::{run, scene};
+
+const README: &str = include_str!("../README.md");
+
+/// Fenced blocks of a language.
+fn blocks(language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    README
+        .split(&fence)
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_string())
+        .collect()
+}
+
+#[test]
+fn the_network_of_ones_own_runs_as_printed() {
+    let text = &blocks("ron")[0];
+    let scene = scene::read_text(text, "pair.ron", None).unwrap_or_else(|e| panic!("{e}"));
+    let summary = run::run(&scene, &[]).unwrap();
+    let verdict = |k: usize| summary.windows[k].rhythms[0].verdict.to_string();
+    assert_eq!(verdict(0), "rhythmic");
+    // Uncoupled twins go on bursting, each from where the cut left it.
+    assert_eq!(summary.windows[1].cells[0].pattern.to_string(), "bursting");
+}
+
+#[test]
+fn the_channel_works_beside_a_scene() {
+    let folder = std::env::temp_dir().join(format!("homarus-readme-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("nap.ron"), &blocks("ron")[1]).unwrap();
+    let cell = r#"Cell(format: 1, name: "pacemaker", about: "", source: "test", include: ["nap.ron"],
+        channels: { "NaP": "NaP", "Kd": "stg_kd", "leak": "leak" }, capacitance: 1)"#;
+    std::fs::write(folder.join("pacemaker.ron"), cell).unwrap();
+    let text = r#"Scene(format: 1, about: "", source: "test", include: ["pacemaker.ron"],
+        duration_ms: 100, step_ms: 0.05,
+        cells: { "P": (cell: "pacemaker", gbar: { "NaP": 0.1, "Kd": 1, "leak": 0.05 }) })"#;
+    let scene =
+        scene::read_text(text, "beside.ron", Some(&folder)).unwrap_or_else(|e| panic!("{e}"));
+    let outcome = run::run(&scene, &[]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(outcome.unwrap().model_ms >= 100.0);
+}
+
+#[test]
+fn the_names_it_mentions_ship() {
+    for name in ["five_neuron_cpg", "five_neuron_sharp", "half_centre"] {
+        assert!(README.contains(name));
+        scene::read(name).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
