@@ -1,5 +1,7 @@
 //! Column slices of the tables of neurons.
 
+use std::ops::Range;
+
 use bevy_ecs::change_detection::ContiguousMut;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
@@ -169,8 +171,27 @@ impl<'a, const W: usize> Columns<'a, W> {
         pieces
     }
 
+    /// The rows of one run.
+    #[inline(always)]
+    pub fn run(&mut self, rows: &Range<usize>) -> Columns<'_, W> {
+        let (a, b) = (rows.start, rows.end);
+        Columns {
+            kind: &self.kind[a..b],
+            index: &self.index[a..b],
+            rate: &self.rate[a..b],
+            effective: &self.effective[a..b],
+            input: &self.input[a..b],
+            voltage: &mut self.voltage[a..b],
+            calcium: &mut self.calcium[a..b],
+            integral: &mut self.integral[a..b],
+            activation: &mut self.activation[a..b],
+            inactivation: &mut self.inactivation[a..b],
+            armed: &mut self.armed[a..b],
+        }
+    }
+
     /// Runs of at most `size` rows of one cell type.
-    pub fn runs(&self, size: usize) -> Vec<std::ops::Range<usize>> {
+    pub fn runs(&self, size: usize) -> Vec<Range<usize>> {
         let mut runs = Vec::new();
         let mut start = 0;
         for row in 1..=self.len() {

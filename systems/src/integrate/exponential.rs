@@ -109,17 +109,10 @@ pub fn run_piece<const W: usize>(piece: Piece<W>) {
         let Some(ty) = &piece.types[piece.columns.kind[rows.start].0 as usize] else {
             continue;
         };
+        let run = &mut piece.columns.run(&rows);
         for k in 0..piece.steps.count {
             let step = piece.steps.get(k);
-            kernel::step_run(
-                piece.columns,
-                &rows,
-                ty,
-                &step,
-                None,
-                &mut buffer,
-                piece.spikes,
-            );
+            kernel::step_run(run, ty, &step, None, &mut buffer, piece.spikes);
         }
     }
 }
@@ -127,11 +120,11 @@ pub fn run_piece<const W: usize>(piece: Piece<W>) {
 /// Runs the block for every run of some [`Tables`]; a macro, so that the block is compiled for the
 /// vector width of the caller.
 macro_rules! for_each_run {
-    ($tables:expr, |$columns:ident, $rows:ident, $ty:ident| $block:block) => {
+    ($tables:expr, |$run:ident, $ty:ident| $block:block) => {
         for (table, runs) in $tables.columns.iter_mut().zip(&$tables.runs) {
-            for $rows in runs {
-                if let Some($ty) = &$tables.types[table.kind[$rows.start].0 as usize] {
-                    let $columns = &mut *table;
+            for rows in runs {
+                if let Some($ty) = &$tables.types[table.kind[rows.start].0 as usize] {
+                    let $run = &mut table.run(rows);
                     $block
                 }
             }
@@ -167,16 +160,16 @@ impl<'a, const W: usize> Tables<'a, W> {
 
     #[inline(always)]
     fn step(&mut self, step: &Step, input: &[Input], spikes: &mut Vec<Spike>) {
-        for_each_run!(self, |columns, rows, ty| {
-            kernel::step_run(columns, rows, ty, step, Some(input), self.buffer, spikes);
+        for_each_run!(self, |run, ty| {
+            kernel::step_run(run, ty, step, Some(input), self.buffer, spikes);
         });
     }
 
     #[inline(always)]
     fn gates(&mut self, step: &Step, input: &[Input], totals: &mut [Input]) {
         self.sums.clear();
-        for_each_run!(self, |columns, rows, ty| {
-            let sums = kernel::gates_run(columns, rows, ty, step, input, totals, self.buffer);
+        for_each_run!(self, |run, ty| {
+            let sums = kernel::gates_run(run, ty, step, input, totals, self.buffer);
             self.sums.push(sums);
         });
     }
@@ -184,8 +177,8 @@ impl<'a, const W: usize> Tables<'a, W> {
     #[inline(always)]
     fn membranes(&mut self, step: &Step, solved: &[Option<f64>], spikes: &mut Vec<Spike>) {
         let mut next = 0;
-        for_each_run!(self, |columns, rows, ty| {
-            kernel::membranes_run(columns, rows, ty, step, &self.sums[next], solved, spikes);
+        for_each_run!(self, |run, ty| {
+            kernel::membranes_run(run, ty, step, &self.sums[next], solved, spikes);
             next += 1;
         });
     }

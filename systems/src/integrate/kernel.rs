@@ -8,8 +8,6 @@
 //! a closure that is not inlined is compiled for the baseline and calls the library for each
 //! fused operation.
 
-use std::ops::Range;
-
 use super::columns::Columns;
 use crate::calcium;
 use crate::channels::{BLOCK, CellType, CellTypes, Gate, Lane};
@@ -17,7 +15,7 @@ use crate::coupling::{Coupling, Kinds};
 use crate::kinetics::{Lanes, Program, Variables};
 use crate::math;
 use crate::membrane::{self, Input};
-use crate::observe::{Detection, Spike};
+use crate::observe::{Armed, Detection, Spike};
 use crate::table::mix;
 
 /// How a step finds gates.
@@ -182,26 +180,29 @@ fn lanes<const W: usize>(row: &[f64], at: usize) -> &[f64; W] {
 
 /// V and Ca of a run, the last row repeated to fill the block.
 #[inline(always)]
-fn load<const W: usize>(columns: &Columns<W>, rows: &Range<usize>) -> ([f64; BLOCK], [f64; BLOCK]) {
-    let (mut v, mut ca) = ([0.0; BLOCK], [0.0; BLOCK]);
-    for k in 0..BLOCK {
-        let row = (rows.start + k).min(rows.end - 1);
-        v[k] = columns.voltage[row].0;
-        ca[k] = columns.calcium[row].0;
+fn load<const W: usize>(run: &Columns<W>) -> ([f64; BLOCK], [f64; BLOCK]) {
+    let last = run.len() - 1;
+    let mut v = [run.voltage[last].0; BLOCK];
+    let mut ca = [run.calcium[last].0; BLOCK];
+    for (v, x) in v.iter_mut().zip(&*run.voltage) {
+        *v = x.0;
+    }
+    for (ca, x) in ca.iter_mut().zip(&*run.calcium) {
+        *ca = x.0;
     }
     (v, ca)
 }
 
 #[inline(always)]
 fn find_targets<const W: usize>(
-    columns: &Columns<W>,
-    rows: &Range<usize>,
+    run: &Columns<W>,
     ty: &KernelType<W>,
     step: &Step,
     t: &mut Buffer<W>,
 ) {
-    let n = rows.len();
-    let (v, ca) = load(columns, rows);
+    let n = run.len().min(BLOCK);
+    let (v, ca) = load(run);
+    let rate = &run.rate[..n];
     if step.kinetics == Kinetics::Tables {
         let mut exponents = [[0.0; BLOCK]; 4];
         for k in 0..n {
@@ -237,7 +238,7 @@ fn find_targets<const W: usize>(
                     let (low, high, weight) = ty.cell.table.locate(v[k]);
                     mix(low[4 * W + j], high[4 * W + j], weight)
                 };
-                z[k] = exponent * columns.rate[rows.start + k].0[slot].0[lane];
+                z[k] = exponent * rate[k].0[slot].0[lane];
             }
             let decay = math::exp_lanes(z);
             for k in 0..n {
@@ -256,7 +257,7 @@ fn find_targets<const W: usize>(
         let (inf, tau) = gate.eval_lanes(&Variables::membrane(Lanes(v), Lanes(ca)));
         let mut z = [0.0; BLOCK];
         for k in 0..n {
-            z[k] = -step.dt / tau[k] * columns.rate[rows.start + k].0[slot].0[lane];
+            z[k] = -step.dt / tau[k] * rate[k].0[slot].0[lane];
         }
         let decay = math::exp_lanes(z);
         for k in 0..n {
@@ -276,26 +277,29 @@ fn relax<const W: usize>(x: &mut [f64; W], inf: &[f64; W], decay: &[f64; W]) {
 
 /// Moves the gates of a run and sums their currents.
 #[inline(always)]
-pub fn gates<const W: usize>(
-    columns: &mut Columns<W>,
-    rows: &Range<usize>,
+fn gates<const W: usize>(
+    run: &mut Columns<W>,
     ty: &KernelType<W>,
     step: &Step,
     t: &mut Buffer<W>,
 ) -> Sums {
-    find_targets(columns, rows, ty, step, t);
-    for (k, row) in rows.clone().enumerate() {
-        let m = &mut columns.activation[row].0.0;
-        let h = &mut columns.inactivation[row].0.0;
+    find_targets(run, ty, step, t);
+    // Slices of one length, known to be at most a block: no check is left in the loops.
+    let n = run.len().min(BLOCK);
+    let (activation, inactivation) = (&mut run.activation[..n], &mut run.inactivation[..n]);
+    let (effective, calcium) = (&run.effective[..n], &run.calcium[..n]);
+    for k in 0..n {
+        let m = &mut activation[k].0.0;
+        let h = &mut inactivation[k].0.0;
         relax(m, &t.inf[k][0].0, &t.decay[k][0].0);
         relax(h, &t.inf[k][1].0, &t.decay[k][1].0);
         // Copies, so that no store stands between two loads that the compiler could join.
         let (m, h) = (*m, *h);
         t.open[k] = open_fraction(&m, &h, &ty.powers);
         let [g, ge] = &mut t.products[k];
-        *g = times(&t.open[k], &columns.effective[row].membrane);
+        *g = times(&t.open[k], &effective[k].membrane);
         *ge = if ty.cell.has_nernst {
-            times(g, &reversals(columns.calcium[row].0, ty))
+            times(g, &reversals(calcium[k].0, ty))
         } else {
             times(g, &ty.reversal)
         };
@@ -306,14 +310,14 @@ pub fn gates<const W: usize>(
         influx_g: [0.0; BLOCK],
         influx_ge: [0.0; BLOCK],
     };
-    for (k, row) in rows.clone().enumerate() {
+    for k in 0..n {
         let [g, ge] = &mut t.products[k];
         sums.g[k] = tree(&mut g.0);
         sums.ge[k] = tree(&mut ge.0);
         for lane in &ty.carriers {
-            let influx = columns.effective[row].influx.0[*lane] * t.open[k].0[*lane];
+            let influx = effective[k].influx.0[*lane] * t.open[k].0[*lane];
             let reversal = if ty.cell.has_nernst {
-                ty.cell.reversal_at(*lane, columns.calcium[row].0)
+                ty.cell.reversal_at(*lane, calcium[k].0)
             } else {
                 ty.reversal.0[*lane]
             };
@@ -350,7 +354,7 @@ fn reversals<const W: usize>(ca: f64, ty: &KernelType<W>) -> Lane<W> {
     let mut reversal = ty.reversal;
     for (e, nernst) in reversal.0.iter_mut().zip(&ty.cell.nernst) {
         if let Some((slope, outside)) = nernst {
-            *e = calcium::nernst(*slope, *outside, ca);
+            *e = crate::calcium::nernst(*slope, *outside, ca);
         }
     }
     reversal
@@ -358,70 +362,79 @@ fn reversals<const W: usize>(ca: f64, ty: &KernelType<W>) -> Lane<W> {
 
 /// What acts on a run's membranes besides their channels.
 #[inline(always)]
-fn add_input<const W: usize>(
-    columns: &Columns<W>,
-    rows: &Range<usize>,
-    coupling: Option<&[Input]>,
-    sums: &mut Sums,
-) {
-    for (k, row) in rows.clone().enumerate() {
-        let input = columns.input[row];
+fn add_input<const W: usize>(run: &Columns<W>, coupling: Option<&[Input]>, sums: &mut Sums) {
+    for (k, input) in run.input.iter().take(BLOCK).enumerate() {
         sums.g[k] += input.conductance;
         sums.ge[k] += input.current;
-        if let Some(coupling) = coupling {
-            let input = coupling[columns.index[row].0 as usize];
+    }
+    if let Some(coupling) = coupling {
+        for (k, index) in run.index.iter().take(BLOCK).enumerate() {
+            let input = coupling[index.0 as usize];
             sums.g[k] += input.conductance;
             sums.ge[k] += input.current;
         }
     }
 }
 
-/// Moves V by the sums, then Ca; `given` overrides the new voltages.
+/// Moves V by the sums, then Ca; `given` overrides the new voltages by neuron.
 #[inline(always)]
 fn membranes<const W: usize>(
-    columns: &mut Columns<W>,
-    rows: &Range<usize>,
+    run: &mut Columns<W>,
     ty: &KernelType<W>,
     step: &Step,
     sums: &Sums,
     given: Option<&[Option<f64>]>,
     spikes: &mut Vec<Spike>,
 ) {
-    let (v, ca) = load(columns, rows);
+    let (v, ca) = load(run);
     let c = ty.cell.definition.capacitance;
     let mut new = [0.0; BLOCK];
     for k in 0..BLOCK {
         new[k] = membrane::step(v[k], sums.g[k], sums.ge[k], c, step.dt);
     }
-    let mut crossed = false;
-    for (k, row) in rows.clone().enumerate() {
-        if let Some(Some(v)) = given.map(|given| given[columns.index[row].0 as usize]) {
-            new[k] = v;
+    if let Some(given) = given {
+        for (new, index) in new.iter_mut().zip(run.index) {
+            *new = given[index.0 as usize].unwrap_or(*new);
         }
-        columns.voltage[row].0 = new[k];
-        crossed |= step.detection.acts(columns.armed[row], new[k]);
     }
+    let mut ca_new = ca;
     if let Some(pool) = &ty.cell.pool {
-        for (k, row) in rows.clone().enumerate() {
+        for k in 0..BLOCK {
             let mean = 0.5 * (v[k] + new[k]);
             let current = sums.influx_g[k].mul_add(mean, -sums.influx_ge[k]);
-            columns.calcium[row].0 = calcium::step(pool, ca[k], current, ty.calcium_decay);
+            ca_new[k] = calcium::step(pool, ca[k], current, ty.calcium_decay);
         }
     }
-    for (k, row) in rows.clone().enumerate() {
-        let integral = &mut columns.integral[row].0;
-        *integral = (0.5 * step.dt).mul_add(ca[k] + columns.calcium[row].0, *integral);
+    for (x, new) in run.voltage.iter_mut().zip(new) {
+        x.0 = new;
     }
-    if crossed {
-        for (k, row) in rows.clone().enumerate() {
-            let spike = step.detection.detect(&mut columns.armed[row], v[k], new[k]);
-            if let Some(fraction) = spike {
-                let t_ms = fraction.mul_add(step.dt, step.start);
-                spikes.push(Spike {
-                    t_ms,
-                    neuron: columns.index[row],
-                });
-            }
+    for (x, new) in run.calcium.iter_mut().zip(ca_new) {
+        x.0 = new;
+    }
+    for (k, integral) in run.integral.iter_mut().take(BLOCK).enumerate() {
+        integral.0 = (0.5 * step.dt).mul_add(ca[k] + ca_new[k], integral.0);
+    }
+    let acts = |(armed, new): (&Armed, f64)| step.detection.acts(*armed, new);
+    if run.armed.iter().zip(new).any(acts) {
+        detect(run, step, &v, &new, spikes);
+    }
+}
+
+/// Follows the spike detection of a run through a step.
+#[cold]
+#[inline(never)]
+fn detect<const W: usize>(
+    run: &mut Columns<W>,
+    step: &Step,
+    v: &[f64; BLOCK],
+    new: &[f64; BLOCK],
+    spikes: &mut Vec<Spike>,
+) {
+    for (k, armed) in run.armed.iter_mut().take(BLOCK).enumerate() {
+        if let Some(fraction) = step.detection.detect(armed, v[k], new[k]) {
+            let t_ms = fraction.mul_add(step.dt, step.start);
+            let neuron = run.index[k];
+            spikes.push(Spike { t_ms, neuron });
         }
     }
 }
@@ -429,34 +442,32 @@ fn membranes<const W: usize>(
 /// One step of a run of an uncoupled or explicitly coupled table.
 #[inline(always)]
 pub fn step_run<const W: usize>(
-    columns: &mut Columns<W>,
-    rows: &Range<usize>,
+    run: &mut Columns<W>,
     ty: &KernelType<W>,
     step: &Step,
     coupling: Option<&[Input]>,
     buffer: &mut Buffer<W>,
     spikes: &mut Vec<Spike>,
 ) {
-    let mut sums = gates(columns, rows, ty, step, buffer);
-    add_input(columns, rows, coupling, &mut sums);
-    membranes(columns, rows, ty, step, &sums, None, spikes);
+    let mut sums = gates(run, ty, step, buffer);
+    add_input(run, coupling, &mut sums);
+    membranes(run, ty, step, &sums, None, spikes);
 }
 
 /// First half of a step with implicit junctions: gates, and the sums by neuron.
 #[inline(always)]
 pub fn gates_run<const W: usize>(
-    columns: &mut Columns<W>,
-    rows: &Range<usize>,
+    run: &mut Columns<W>,
     ty: &KernelType<W>,
     step: &Step,
     coupling: &[Input],
     totals: &mut [Input],
     buffer: &mut Buffer<W>,
 ) -> Sums {
-    let mut sums = gates(columns, rows, ty, step, buffer);
-    add_input(columns, rows, Some(coupling), &mut sums);
-    for (k, row) in rows.clone().enumerate() {
-        totals[columns.index[row].0 as usize] = Input {
+    let mut sums = gates(run, ty, step, buffer);
+    add_input(run, Some(coupling), &mut sums);
+    for (k, index) in run.index.iter().take(BLOCK).enumerate() {
+        totals[index.0 as usize] = Input {
             conductance: sums.g[k],
             current: sums.ge[k],
         };
@@ -467,15 +478,14 @@ pub fn gates_run<const W: usize>(
 /// Second half: membranes, with the voltages of implicit groups given.
 #[inline(always)]
 pub fn membranes_run<const W: usize>(
-    columns: &mut Columns<W>,
-    rows: &Range<usize>,
+    run: &mut Columns<W>,
     ty: &KernelType<W>,
     step: &Step,
     sums: &Sums,
     solved: &[Option<f64>],
     spikes: &mut Vec<Spike>,
 ) {
-    membranes(columns, rows, ty, step, sums, Some(solved), spikes);
+    membranes(run, ty, step, sums, Some(solved), spikes);
 }
 
 /// Voltages of a table into the array by neuron.
