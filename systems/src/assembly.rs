@@ -132,9 +132,9 @@ pub(crate) struct BeforeStart {
     deferred: Vec<(Address, f64)>,
 }
 
-/// Takes a write that the start would undo; false: it can be carried out at once.
-pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
-    let derived = matches!(
+/// Whether the start derives a scalar.
+fn is_derived(address: Address) -> bool {
+    matches!(
         address,
         Address::Cell(_, CellScalar::V | CellScalar::Ca)
             | Address::Channel(
@@ -143,8 +143,65 @@ pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
                 ChannelScalar::Mrna | ChannelScalar::Pool | ChannelScalar::Integral
             )
             | Address::Edge(_, EdgeScalar::S)
-    );
-    if !derived || !world.contains_resource::<BeforeStart>() {
+    )
+}
+
+/// Before the start: the value that the start would give to a scalar which it derives.
+pub(crate) fn foreseen(world: &World, address: Address) -> Option<f64> {
+    let waiting = world.get_resource::<BeforeStart>()?;
+    if !is_derived(address) {
+        return None;
+    }
+    let mut deferred = waiting.deferred.iter().rev();
+    if let Some((_, value)) = deferred.find(|(a, _)| *a == address) {
+        return Some(*value);
+    }
+    let entity = |cell: usize| world.resource::<Neurons>().entity(cell);
+    match address {
+        Address::Cell(cell, scalar) => {
+            let start = &world.get::<StartState>(entity(cell))?.0;
+            let v = start.v.unwrap_or(DEFAULT_V);
+            Some(match scalar {
+                CellScalar::V => v,
+                _ => start
+                    .ca
+                    .unwrap_or_else(|| equilibrium(world, entity(cell), v)),
+            })
+        }
+        Address::Channel(cell, lane, scalar) => {
+            let neuron = entity(cell);
+            let g = on_width!(world, neuron, get, Gbar, |g| g.0.0[lane])?;
+            match scalar {
+                ChannelScalar::Mrna => {
+                    let mut regulated = world.get::<Homeostat>(neuron)?.channels.iter();
+                    regulated.find(|c| c.lane == lane).map(|_| g)
+                }
+                _ => {
+                    let mut modulated = world.get::<Controller>(neuron)?.channels.iter();
+                    let channel = modulated.find(|c| c.lane == lane)?;
+                    Some(match scalar {
+                        ChannelScalar::Integral => channel.integral * g,
+                        _ => g,
+                    })
+                }
+            }
+        }
+        Address::Edge(edge, _) => {
+            let entity = world.resource::<Edges>().entity(edge);
+            let given = world.get::<StartActivation>(entity)?.0;
+            given.or_else(|| {
+                let edge = world.get::<Edge>(entity)?;
+                let start = world.get::<StartState>(edge.pre)?.0.v;
+                let kind = world.resource::<Kinds>().get(edge.kind);
+                Some(kind.start(start.unwrap_or(DEFAULT_V)))
+            })
+        }
+    }
+}
+
+/// Takes a write that the start would undo; false: it can be carried out at once.
+pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
+    if !is_derived(address) || !world.contains_resource::<BeforeStart>() {
         return false;
     }
     match address {
@@ -300,7 +357,9 @@ impl Simulation {
             while !self.world.resource::<Clock>().finished() {
                 self.stretch()?;
             }
-            Ok(())
+            // What is due at the end acts, though no step follows.
+            protocol::act(&mut self.world);
+            failure(&self.world).map_or(Ok(()), Err)
         })
     }
 
@@ -634,17 +693,21 @@ pub fn reset(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>)
     settle(world, neuron, v, ca);
 }
 
+/// Calcium (µM) at which a neuron rests while it is held at `v` (mV).
+fn equilibrium(world: &World, neuron: Entity, v: f64) -> f64 {
+    let cell = cell_type(world, neuron);
+    let factors = cell.tau_factors(&parameters(world, neuron));
+    let g = influx_conductances(world, neuron);
+    Linearisation::new(cell, v, &factors)
+        .equilibrium(cell, |lane| g[lane])
+        .ca
+}
+
 fn settle(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
     let start = world.get::<StartState>(neuron).and_then(|s| s.0.v);
     let v = v.or(start).unwrap_or(DEFAULT_V);
     let cell = cell_type(world, neuron);
-    let ca = ca.unwrap_or_else(|| {
-        let factors = cell.tau_factors(&parameters(world, neuron));
-        let g = influx_conductances(world, neuron);
-        Linearisation::new(cell, v, &factors)
-            .equilibrium(cell, |lane| g[lane])
-            .ca
-    });
+    let ca = ca.unwrap_or_else(|| equilibrium(world, neuron, v));
     let gates = cell.steady_gates(v, ca);
     let armed = world.resource::<Detection>().arming(v);
     put_gates(world, neuron, &gates);

@@ -129,7 +129,6 @@ impl Controller {
 
 /// System: solves every controller's references and moves its conductances over the control
 /// interval. A singular solve (a modulated channel is blocked) leaves them where they are.
-#[allow(clippy::type_complexity)]
 pub fn modulate<const W: usize>(
     clock: Res<Clock>,
     types: Res<CellTypes>,

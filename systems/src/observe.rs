@@ -1,6 +1,8 @@
 //! Observation: spikes, samples, mean calcium of windows, and the guard against numbers that go
 //! wrong. Nothing here acts on the network.
 
+use std::cell::LazyCell;
+
 use bevy_ecs::prelude::*;
 
 use crate::address::{Address, read};
@@ -86,12 +88,12 @@ pub struct Sampler {
     pub every: f64,
     /// Rows so far: time (ms) and values in the order of `addresses`.
     pub rows: Vec<(f64, Vec<f64>)>,
-    /// Values at the grid point before a sample time off the grid.
+    /// Values at the last time read before a sample time off the grid.
     before: Option<(f64, Vec<f64>)>,
 }
 
 impl Sampler {
-    /// Reads `addresses` every `every` ms, the first time at 0.
+    /// Reads `addresses` every `every` ms (above 0), the first time at 0.
     pub fn new(addresses: Vec<Address>, every: f64) -> Self {
         Sampler {
             addresses,
@@ -105,32 +107,34 @@ impl Sampler {
         self.rows.len() as f64 * self.every
     }
 
-    /// Takes what is due now; off the grid, both neighbours are kept and interpolated.
+    /// Takes what is due by now; off the grid, what was there is interpolated between the ends of
+    /// the step, or of the part of it.
     fn read(&mut self, world: &World, clock: &Clock) {
-        let now = clock.now();
-        let due = self.due();
-        let values = || {
-            self.addresses
-                .iter()
+        let here = || -> Vec<f64> {
+            let values = self.addresses.iter();
+            values
                 .map(|a| read(world, *a).unwrap_or(f64::NAN))
                 .collect()
         };
-        match clock.place(due) {
-            Place::On(_) if clock.reached(due) => {
-                let row = (due, values());
-                self.rows.push(row);
-            }
-            Place::Inside(k) if k == clock.step() => self.before = Some((now, values())),
-            Place::Inside(k) if k + 1 == clock.step() => {
-                let after: Vec<f64> = values();
-                let (t, before) = self.before.take().unwrap_or_else(|| (now, after.clone()));
-                let weight = if now > t { (due - t) / (now - t) } else { 0.0 };
-                let mix = |(a, b): (&f64, &f64)| (b - a).mul_add(weight, *a);
-                self.rows
-                    .push((due, before.iter().zip(&after).map(mix).collect()));
-            }
-            _ => {}
+        let (now, values) = (clock.now(), LazyCell::new(here));
+        let mut rows = Vec::new();
+        let due = |rows: &[_]| (self.rows.len() + rows.len()) as f64 * self.every;
+        while clock.reached(due(&rows)) {
+            let t = due(&rows);
+            let row = match (&self.before, clock.place(t)) {
+                (Some((from, before)), Place::Inside(_)) if *from < t && t < now => {
+                    let weight = (t - from) / (now - from);
+                    let mix = |(a, b): (&f64, &f64)| (b - a).mul_add(weight, *a);
+                    before.iter().zip(&*values).map(mix).collect()
+                }
+                _ => values.clone(),
+            };
+            rows.push((t, row));
         }
+        let next = clock.place(due(&rows));
+        let before = (next == Place::Inside(clock.step())).then(|| (now, values.clone()));
+        self.before = before;
+        self.rows.append(&mut rows);
     }
 }
 
@@ -211,7 +215,11 @@ pub fn windows(
     } = &mut *observers;
     let (from, to) = (*start, clock.now());
     *start = to;
-    if !windows.iter().any(|w| w.from <= to && w.to > from) {
+    // A window that begins inside the next step needs the integral of this one's end.
+    if !windows
+        .iter()
+        .any(|w| w.from < to + clock.dt() && w.to > from)
+    {
         return;
     }
     seen.resize(neurons.len(), 0.0);

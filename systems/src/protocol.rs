@@ -5,7 +5,6 @@ use bevy_ecs::prelude::*;
 
 use crate::address::{self, Address, CellScalar, ChannelScalar, Names, on_width};
 use crate::assembly;
-use crate::calcium::Calcium;
 use crate::channels::{Block, CellTypeId, CellTypes, Gbar, Parameters};
 use crate::coupling::Strength;
 use crate::dic::Compensation;
@@ -399,7 +398,7 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
                 let neuron = world.resource::<Neurons>().entity(*cell);
                 assembly::reset(world, neuron, *v, *ca);
                 let path = world.resource::<Names>().cells[*cell].name.clone();
-                let new = world.get::<Calcium>(neuron).map(|c| c.0);
+                let new = address::read(world, Address::Cell(*cell, CellScalar::Ca));
                 protocol.events.push(Event {
                     t_ms,
                     what: "reset",

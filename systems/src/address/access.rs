@@ -40,8 +40,12 @@ macro_rules! on_width {
 }
 pub(crate) use on_width;
 
-/// Value of a scalar; `None` where it does not exist.
+/// Value of a scalar; `None` where it does not exist. Before the start, a scalar that the start
+/// derives has the value it will start at.
 pub fn read(world: &World, address: Address) -> Option<f64> {
+    if let Some(value) = crate::assembly::foreseen(world, address) {
+        return Some(value);
+    }
     match address {
         Address::Cell(cell, scalar) => {
             read_cell(world, world.resource::<Neurons>().entity(cell), scalar)

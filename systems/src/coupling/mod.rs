@@ -196,7 +196,6 @@ impl Junction for Electrical {
 }
 
 /// System: compiles the edges to rows if any of them, or the step, has changed.
-#[allow(clippy::type_complexity)]
 pub fn compile(
     changed: Query<
         (),

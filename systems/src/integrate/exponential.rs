@@ -272,7 +272,6 @@ impl Coupled<'_> {
 }
 
 /// System: advances the world by the planned stretch.
-#[allow(clippy::too_many_arguments)]
 pub fn advance(
     mut tables: NeuronTables,
     types: Res<CellTypes>,

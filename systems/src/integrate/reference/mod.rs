@@ -50,7 +50,6 @@ type RegulatorData = (
 );
 
 /// System: advances the world by the planned stretch.
-#[allow(clippy::too_many_arguments)]
 pub fn advance(
     mut tables: NeuronTables,
     mut lanes: network::Conductances,

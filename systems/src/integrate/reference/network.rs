@@ -162,7 +162,6 @@ pub struct Ode<'a> {
 
 impl<'a> Ode<'a> {
     /// Gathers the state of a world.
-    #[allow(clippy::too_many_arguments)]
     pub fn gather(
         columns: &mut AllColumns,
         lanes: &Conductances,
