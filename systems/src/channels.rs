@@ -652,13 +652,13 @@ fn relaxation(gate: &GateDefinition) -> (Expression, Expression) {
     }
 }
 
-/// Replaces 1/tau between the ends of the bridge by the straight line that joins them.
+/// Replaces 1/tau between the ends of the bridge by the straight line that joins them; the ends
+/// keep what else tau depends on.
 fn bridged(tau: &Expression, (from, to): (f64, f64)) -> Option<Expression> {
-    let program = tau.compile().ok()?;
-    let rate = |v: f64| 1.0 / program.eval(&Variables::membrane(v, 0.0));
+    let rate = |v: f64| tau.at(Variable::V, v).reciprocal();
     let (a, b) = (rate(from), rate(to));
     let text = format!(
-        "if(V > {from}, if(V < {to}, 1/({a} + (V - ({from}))*({b} - {a})/({to} - ({from}))), {tau}), {tau})"
+        "if(V > {from}, if(V < {to}, 1/(({a}) + (V - ({from}))*(({b}) - ({a}))/({to} - ({from}))), {tau}), {tau})"
     );
     Expression::parse(&text, &[Variable::V, Variable::Ca], &[]).ok()
 }

@@ -92,8 +92,10 @@ fn is_glob(text: &str) -> bool {
 /// "did you mean" for the nearest of `names`, else the list of them.
 fn suggestion<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let names: Vec<&str> = names.collect();
+    // Backwards, because the last of equally near names would win.
     let nearest = names
         .iter()
+        .rev()
         .map(|n| (strsim::jaro_winkler(found, n), *n))
         .filter(|(score, _)| *score > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0));

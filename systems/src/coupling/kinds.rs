@@ -147,12 +147,6 @@ impl CompiledKind {
         }
     }
 
-    /// Right-hand side ds/dt (1/ms) at `v_pre` (mV).
-    pub fn rate(&self, v_pre: f64, s: f64) -> f64 {
-        let (inf, tau) = self.gate(v_pre);
-        (inf - s) / tau
-    }
-
     /// Start value of s for V_pre(0) = `v_pre` (mV).
     pub fn start(&self, v_pre: f64) -> f64 {
         match &self.compiled {

@@ -168,6 +168,20 @@ impl Node {
         }
     }
 
+    /// Puts the value `x` in place of a variable.
+    fn at(&self, v: Variable, x: f64) -> Node {
+        match self {
+            Node::Variable(w) if *w == v => Node::Number(x),
+            Node::Number(_) | Node::Variable(_) | Node::Parameter(_) => self.clone(),
+            Node::Unary(op, a) => Node::unary(*op, a.at(v, x)),
+            Node::Binary(op, a, b) => Node::binary(*op, a.at(v, x), b.at(v, x)),
+            Node::If(comparison, parts) => Node::If(
+                *comparison,
+                Box::new(parts.each_ref().map(|part| part.at(v, x))),
+            ),
+        }
+    }
+
     /// Substitutes what `value` knows and works out what is constant, with the operations of a
     /// program, hence with its bits.
     pub(super) fn bind(&self, value: &dyn Fn(&str) -> Option<f64>) -> Node {
@@ -348,6 +362,12 @@ impl Expression {
     #[must_use]
     pub fn bind(&self, value: &dyn Fn(&str) -> Option<f64>) -> Expression {
         Expression(self.0.bind(value))
+    }
+
+    /// The expression at the value `x` of a variable.
+    #[must_use]
+    pub fn at(&self, v: Variable, x: f64) -> Expression {
+        Expression(self.0.at(v, x).folded())
     }
 
     /// Splits a product or quotient into factors whose product is the expression: a divisor x

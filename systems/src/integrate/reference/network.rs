@@ -326,16 +326,16 @@ impl<'a> Ode<'a> {
         for neuron in 0..self.voltage.len() {
             self.voltage[neuron] = y[self.v_of(neuron)];
         }
-        for (site, s) in self.coupling.sites.iter_mut().zip(&y[self.first_site..]) {
-            site.s = *s;
+        for (k, site) in self.coupling.sites.iter_mut().enumerate() {
+            let (inf, tau) = self
+                .kinds
+                .get(site.kind)
+                .gate(self.voltage[site.pre as usize]);
+            (site.s, dy[self.first_site + k]) = relaxing(y[self.first_site + k], inf, tau);
         }
         if !self.coupling.is_empty() {
             self.coupling
                 .gather(self.kinds, &self.voltage, true, &mut self.felt);
-        }
-        for (k, site) in self.coupling.sites.iter().enumerate() {
-            let v_pre = self.voltage[site.pre as usize];
-            dy[self.first_site + k] = self.kinds.get(site.kind).rate(v_pre, site.s);
         }
         self.regulate(y, dy);
         for group in &self.groups {
@@ -439,13 +439,18 @@ impl<'a> Ode<'a> {
             .thirty_two
             .iter_mut()
             .for_each(|c| self.scatter_table(c));
+        for neuron in 0..self.voltage.len() {
+            self.voltage[neuron] = self.y[self.v_of(neuron)];
+        }
         for (site, s) in self
             .coupling
             .sites
             .iter_mut()
             .zip(&self.y[self.first_site..])
         {
-            site.s = *s;
+            let v_pre = self.voltage[site.pre as usize];
+            let (inf, tau) = self.kinds.get(site.kind).gate(v_pre);
+            site.s = relaxing(*s, inf, tau).0;
         }
         let mut at = self.first_regulated;
         let mut conductances = Vec::new();
@@ -471,13 +476,26 @@ impl<'a> Ode<'a> {
             columns.integral[row].0 = self.integral[neuron];
             columns.armed[row] = self.armed[neuron];
             for (g, gate) in group.cell.gates.iter().enumerate() {
+                let (v, ca) = (columns.voltage[row].0, columns.calcium[row].0);
                 let x = self.y[group.first + (2 + g) * BLOCK + k];
+                let x = relaxing(x, gate.inf(v, ca), gate.tau(v, ca, 1.0)).0;
                 match gate.slot as usize {
                     0 => columns.activation[row].0.0[gate.lane] = x,
                     _ => columns.inactivation[row].0.0[gate.lane] = x,
                 }
             }
         }
+    }
+}
+
+/// A gate as it acts and its rate (1/ms). Without a time constant it is its steady state, and the
+/// variable stands still.
+#[inline(always)]
+fn relaxing(x: f64, inf: f64, tau: f64) -> (f64, f64) {
+    if tau == 0.0 {
+        (inf, 0.0)
+    } else {
+        (x, (inf - x) / tau)
     }
 }
 
@@ -494,8 +512,9 @@ fn group_rates(group: &Group, felt: &[Input], y: &[f64], dy: &mut [f64]) {
         let x = block(2 + g);
         let (inf, tau) = gate.eval_lanes(&at);
         for k in 0..BLOCK {
-            dy[first + (2 + g) * BLOCK + k] = (inf[k] - x[k]) / tau[k] * group.rate[g][k];
-            open[gate.lane][k] *= powi(x[k], gate.power);
+            let (x, rate) = relaxing(x[k], inf[k], tau[k]);
+            dy[first + (2 + g) * BLOCK + k] = rate * group.rate[g][k];
+            open[gate.lane][k] *= powi(x, gate.power);
         }
     }
     let (mut g, mut ge, mut influx) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
