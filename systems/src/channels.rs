@@ -767,6 +767,8 @@ fn compile_gate(
 #[derive(Resource, Default, Debug)]
 pub struct CellTypes {
     types: Vec<CellType>,
+    /// Number of neurons of each type.
+    users: Vec<usize>,
     /// Step (ms) the tables are built for; 0 before the first.
     dt: f64,
 }
@@ -776,6 +778,7 @@ impl CellTypes {
     pub fn for_step(dt: f64) -> Self {
         CellTypes {
             types: Vec::new(),
+            users: Vec::new(),
             dt,
         }
     }
@@ -798,12 +801,29 @@ impl CellTypes {
         let id = match known {
             Some(id) => id,
             None => {
-                self.types
-                    .push(CellType::compile(definition, parameters, area, self.dt)?);
-                self.types.len() - 1
+                let new = CellType::compile(definition, parameters, area, self.dt)?;
+                // A type that nobody is left of makes room: a ramp leaves one behind at each tick.
+                match self.users.iter().position(|n| *n == 0) {
+                    Some(id) => {
+                        self.types[id] = new;
+                        id
+                    }
+                    None => {
+                        self.types.push(new);
+                        self.users.push(0);
+                        self.types.len() - 1
+                    }
+                }
             }
         };
+        self.users[id] += 1;
         Ok(CellTypeId(id as u32))
+    }
+
+    /// Takes note that a neuron has left a type.
+    pub fn release(&mut self, id: CellTypeId) {
+        let users = &mut self.users[id.0 as usize];
+        *users = users.saturating_sub(1);
     }
 
     /// The compiled type of a neuron.

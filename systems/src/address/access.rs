@@ -261,12 +261,13 @@ fn write_parameter(
         .0
         .clone();
     *parameters.get_mut(first + k).ok_or(WriteError::Missing)? = x;
-    let id = *world.get::<CellTypeId>(neuron).ok_or(WriteError::Missing)?;
+    let old = *world.get::<CellTypeId>(neuron).ok_or(WriteError::Missing)?;
     let mut types = world.resource_mut::<CellTypes>();
-    let (definition, area) = (types.get(id).definition.clone(), types.get(id).area);
+    let (definition, area) = (types.get(old).definition.clone(), types.get(old).area);
     let id = types
         .intern(&definition, &parameters, area)
         .map_err(|e| WriteError::Kinetics(e.to_string()))?;
+    types.release(old);
     let factors = types.get(id).rate_factors(&parameters);
     let written = on_width!(world, neuron, get_mut, RateFactor, |r| r
         .into_inner()
@@ -296,12 +297,13 @@ fn write_edge_parameter(
         .0
         .clone();
     *parameters.get_mut(k).ok_or(WriteError::Missing)? = x;
-    let kind = world.get::<Edge>(edge).ok_or(WriteError::Missing)?.kind;
+    let old = world.get::<Edge>(edge).ok_or(WriteError::Missing)?.kind;
     let mut kinds = world.resource_mut::<Kinds>();
-    let definition = kinds.get(kind).definition().clone();
+    let definition = kinds.get(old).definition().clone();
     let kind = kinds
         .intern(&definition, &parameters)
         .map_err(|e| WriteError::Kinetics(e.to_string()))?;
+    kinds.release(old);
     world.get_mut::<Edge>(edge).ok_or(WriteError::Missing)?.kind = kind;
     *world
         .get_mut::<EdgeParameters>(edge)

@@ -8,7 +8,7 @@
 //! `1 + k_i sum_j g_ij` and non-positive off-diagonals whatever the step: the new voltages lie among
 //! the X_i, differences do not change sign, and elimination needs no pivots. It runs in cell order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A group of cells joined by junctions, with the pattern of its elimination.
 #[derive(Clone, Debug)]
@@ -98,15 +98,23 @@ pub fn components(n: usize, links: &[(u32, u32)], strong: &[bool]) -> Vec<Compon
         parent[a.max(b) as usize] = a.min(b);
     }
     let roots: Vec<u32> = (0..n as u32).map(|k| root(&mut parent, k)).collect();
-    let leaders: BTreeSet<u32> = (0..n).filter(|k| strong[*k]).map(|k| roots[k]).collect();
-    leaders
-        .into_iter()
-        .map(|leader| {
-            let cells: Vec<u32> = (0..n as u32)
-                .filter(|k| roots[*k as usize] == leader)
-                .collect();
-            component(cells, links)
-        })
+    let mut groups: BTreeMap<u32, (Vec<u32>, Vec<(u32, u32)>)> = (0..n)
+        .filter(|k| strong[*k])
+        .map(|k| (roots[k], Default::default()))
+        .collect();
+    for (k, leader) in roots.iter().enumerate() {
+        if let Some((cells, _)) = groups.get_mut(leader) {
+            cells.push(k as u32);
+        }
+    }
+    for link in links {
+        if let Some((_, own)) = groups.get_mut(&roots[link.0 as usize]) {
+            own.push(*link);
+        }
+    }
+    groups
+        .into_values()
+        .map(|(cells, links)| component(cells, &links))
         .collect()
 }
 

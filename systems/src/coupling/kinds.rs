@@ -214,6 +214,8 @@ impl CompiledKind {
 #[derive(Resource, Clone, Debug, Default)]
 pub struct Kinds {
     kinds: Vec<CompiledKind>,
+    /// Number of edges of each kind.
+    users: Vec<usize>,
     dt: f64,
 }
 
@@ -222,6 +224,7 @@ impl Kinds {
     pub fn for_step(dt: f64) -> Self {
         Kinds {
             kinds: Vec::new(),
+            users: Vec::new(),
             dt,
         }
     }
@@ -242,12 +245,29 @@ impl Kinds {
         let id = match self.kinds.iter().position(same) {
             Some(id) => id,
             None => {
-                self.kinds
-                    .push(CompiledKind::compile(kind, parameters, self.dt)?);
-                self.kinds.len() - 1
+                let new = CompiledKind::compile(kind, parameters, self.dt)?;
+                // A kind that no edge is left of makes room: a ramp leaves one behind at each tick.
+                match self.users.iter().position(|n| *n == 0) {
+                    Some(id) => {
+                        self.kinds[id] = new;
+                        id
+                    }
+                    None => {
+                        self.kinds.push(new);
+                        self.users.push(0);
+                        self.kinds.len() - 1
+                    }
+                }
             }
         };
+        self.users[id] += 1;
         Ok(id as u32)
+    }
+
+    /// Takes note that an edge has left a kind.
+    pub fn release(&mut self, id: u32) {
+        let users = &mut self.users[id as usize];
+        *users = users.saturating_sub(1);
     }
 
     /// A compiled kind.
