@@ -2,18 +2,8 @@
 
 use ron::ser::{PrettyConfig, to_string_pretty};
 
-use super::model::{Integrator, Scene};
+use super::model::Scene;
 use super::spawn::Override;
-
-impl Integrator {
-    /// Name in scenes and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Integrator::Exponential => "exponential",
-            Integrator::Reference => "reference",
-        }
-    }
-}
 
 impl Scene {
     /// blake3, in hexadecimal, of the resolved scene with its overrides, LF line ends, without its

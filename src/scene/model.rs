@@ -2,6 +2,10 @@
 
 use serde::Serialize;
 
+pub use homarus_systems::{
+    assembly::IntegralStart, channels::NegativeConductance, schedule::Integrator,
+};
+
 use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
 
 use super::source::Place;
@@ -28,7 +32,7 @@ pub struct Scene {
     /// What a regulated conductance does below zero.
     pub negative_conductance: NegativeConductance,
     /// How controllers' integrals start.
-    pub integrator_start: IntegratorStart,
+    pub integrator_start: IntegralStart,
     /// Spike threshold (mV), default +10; detection is re-armed below `rearm_mv`.
     pub threshold_mv: f64,
     /// Re-arming voltage (mV), default 0.
@@ -51,38 +55,6 @@ pub struct Scene {
     pub windows: Vec<Window>,
     /// Rhythms; never empty once checked.
     pub rhythms: Vec<Rhythm>,
-}
-
-/// Integration scheme.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub enum Integrator {
-    /// Fixed step, gates first, then V with the new gates.
-    #[default]
-    Exponential,
-    /// Adaptive order-5 Runge-Kutta of the whole network as one ODE.
-    Reference,
-}
-
-/// What happens to a regulated conductance that falls below zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub enum NegativeConductance {
-    /// Nothing: negative conductances act as they are (the published runs).
-    Allow,
-    /// The state goes on, the membrane current uses max(g, 0).
-    RectifyCurrent,
-    /// The conductance itself stops at zero.
-    #[default]
-    Clamp,
-}
-
-/// Start value of a controller's integral.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub enum IntegratorStart {
-    /// z = beta g(0)/Ki: the compartments start at rest (population runs).
-    #[default]
-    Preloaded,
-    /// z = 0 (the published networks).
-    Zero,
 }
 
 /// One cell.

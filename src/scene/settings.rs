@@ -3,7 +3,7 @@
 use super::{
     decode::{Fields, above_zero, choice, integer},
     diagnostic::{Diagnostic, Diagnostics},
-    model::{Integrator, IntegratorStart, NegativeConductance},
+    model::{IntegralStart, Integrator, NegativeConductance},
     units,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Settings {
     pub seed: Option<u64>,
     pub integrator: Option<Integrator>,
     pub negative_conductance: Option<NegativeConductance>,
-    pub integrator_start: Option<IntegratorStart>,
+    pub integrator_start: Option<IntegralStart>,
     pub threshold_mv: Option<f64>,
     pub rearm_mv: Option<f64>,
     pub gap_ms: Option<f64>,
@@ -104,8 +104,8 @@ impl Settings {
                 fields,
                 "integrator_start",
                 &[
-                    ("preloaded", IntegratorStart::Preloaded),
-                    ("zero", IntegratorStart::Zero),
+                    ("preloaded", IntegralStart::Preloaded),
+                    ("zero", IntegralStart::Zero),
                 ],
                 errors,
             ),

@@ -4,21 +4,18 @@ use std::sync::Arc;
 
 use homarus_systems::{
     address::{Address, PathError},
-    assembly::{
-        ControllerSpec, EdgeSpec, HomeostatSpec, IntegralStart, NeuronSpec, Simulation, Timing,
-    },
-    channels::{self, CellType},
+    assembly::{ControllerSpec, EdgeSpec, HomeostatSpec, NeuronSpec, Simulation, Timing},
+    channels::CellType,
     definition::CellDefinition,
     homeostasis::Settings,
     neuromodulation::Gains,
     observe::{Detection, Observers},
     protocol::Protocol,
-    schedule::Integrator as Scheme,
 };
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
-    model::{Cell, Conductance, Edge, Integrator, IntegratorStart, NegativeConductance, Scene},
+    model::{Cell, Conductance, Edge, Scene},
     paths,
 };
 
@@ -36,11 +33,7 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
         control: scene.control_ms,
         end: scene.duration_ms,
     };
-    let scheme = match scene.integrator {
-        Integrator::Exponential => Scheme::Exponential,
-        Integrator::Reference => Scheme::Reference,
-    };
-    let mut simulation = Simulation::new(timing, scheme);
+    let mut simulation = Simulation::new(timing, scene.integrator);
     let world = &mut simulation.world;
     world.insert_resource(Protocol::new(paths::protocol(scene)?));
     world.insert_resource(Detection {
@@ -105,10 +98,6 @@ fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> Neuro
             *value = *own;
         }
     }
-    let start = match scene.integrator_start {
-        IntegratorStart::Preloaded => IntegralStart::Preloaded,
-        IntegratorStart::Zero => IntegralStart::Zero,
-    };
     NeuronSpec {
         name: cell.name.clone(),
         definition: definition.clone(),
@@ -117,11 +106,7 @@ fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> Neuro
         gbar: cell.gbar.clone(),
         current: cell.current,
         start: cell.start.clone(),
-        negative: match scene.negative_conductance {
-            NegativeConductance::Allow => channels::NegativeConductance::Allow,
-            NegativeConductance::RectifyCurrent => channels::NegativeConductance::RectifyCurrent,
-            NegativeConductance::Clamp => channels::NegativeConductance::Clamp,
-        },
+        negative: scene.negative_conductance,
         homeostat: cell.homeostat.as_ref().map(|h| HomeostatSpec {
             lanes: h.channels.clone(),
             settings: Settings {
@@ -144,7 +129,7 @@ fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> Neuro
                 beta: c.beta,
             },
             v_th: c.v_th,
-            start,
+            start: scene.integrator_start,
             on: c.on,
         }),
     }

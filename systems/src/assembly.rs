@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use serde::Serialize;
 
 use crate::address::{
     self, Address, CellNames, CellScalar, ChannelNames, ChannelScalar, EdgeNames, EdgeScalar,
@@ -41,7 +42,7 @@ pub struct StartState(pub Start);
 pub struct ThresholdVoltage(pub f64);
 
 /// How a controller's integral starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum IntegralStart {
     /// `z = beta g(0)/Ki`: the compartments start at rest (population runs).
     #[default]

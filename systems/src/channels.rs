@@ -11,8 +11,9 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use serde::Serialize;
 
-use crate::definition::{CellDefinition, GateDefinition, GateKinetics, Reversal};
+use crate::definition::{CellDefinition, GateDefinition, Reversal};
 use crate::kinetics::{Expression, Lanes, Program, Variable, Variables, eval_removable};
 use crate::math;
 use crate::table::{GatePair, Table};
@@ -88,7 +89,7 @@ pub struct CellTypeId(pub u32);
 pub struct Parameters(pub Vec<f64>);
 
 /// What a regulated conductance does below zero.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum NegativeConductance {
     /// It acts as it is (the published controlled runs).
     Allow,
@@ -302,7 +303,6 @@ pub struct CellType {
     parameters: Vec<f64>,
 }
 
-/// Programs of the calcium factors and lists of gates a tabulated step has to treat apart.
 impl CellType {
     /// Names of the kinetic parameters: (channel, parameter), in lane and file order.
     pub fn parameter_names(definition: &CellDefinition) -> impl Iterator<Item = (&str, &str)> {
@@ -638,20 +638,6 @@ fn default_row(row: &mut [f64], width: usize) {
     }
 }
 
-/// Steady state and time constant of a gate as expressions, rates and bridges worked in.
-fn relaxation(gate: &GateDefinition) -> (Expression, Expression) {
-    match &gate.kinetics {
-        GateKinetics::Relaxation { inf, tau } => (inf.clone(), tau.clone()),
-        GateKinetics::Rates { alpha, beta } => {
-            let sum = Expression::sum(alpha.clone(), beta.clone());
-            (
-                Expression::quotient(alpha.clone(), sum.clone()),
-                sum.reciprocal(),
-            )
-        }
-    }
-}
-
 /// Replaces 1/tau between the ends of the bridge by the straight line that joins them; the ends
 /// keep what else tau depends on.
 fn bridged(tau: &Expression, (from, to): (f64, f64)) -> Option<Expression> {
@@ -674,7 +660,7 @@ fn tabulated_parameters(definition: &CellDefinition) -> Vec<bool> {
                 .gates
                 .iter()
                 .flat_map(|gate| {
-                    let (inf, tau) = relaxation(gate);
+                    let (inf, tau) = gate.kinetics.relaxation();
                     let (_, rest) = split_tau(&tau);
                     inf.parameters()
                         .into_iter()
@@ -723,7 +709,7 @@ fn compile_gate(
         gate: gate.name.clone(),
         v,
     };
-    let (inf, tau) = relaxation(gate);
+    let (inf, tau) = gate.kinetics.relaxation();
     let (tau_factor, tau) = split_tau(&tau);
     let inf = inf.bind(lookup);
     let mut tau = tau.bind(lookup);

@@ -25,6 +25,22 @@ pub enum GateKinetics {
     },
 }
 
+impl GateKinetics {
+    /// Steady state and time constant (ms) of the gate, rates worked in.
+    pub fn relaxation(&self) -> (Expression, Expression) {
+        match self {
+            GateKinetics::Relaxation { inf, tau } => (inf.clone(), tau.clone()),
+            GateKinetics::Rates { alpha, beta } => {
+                let sum = Expression::sum(alpha.clone(), beta.clone());
+                (
+                    Expression::quotient(alpha.clone(), sum.clone()),
+                    sum.reciprocal(),
+                )
+            }
+        }
+    }
+}
+
 /// One gate of a channel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GateDefinition {

@@ -6,6 +6,7 @@
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
+use serde::Serialize;
 
 use crate::{
     calcium, channels, coupling, homeostasis, integrate, membrane, neuromodulation, observe,
@@ -106,13 +107,23 @@ impl Edges {
 }
 
 /// Which scheme advances the network.
-#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Integrator {
     /// Fixed step: gates first, then V with the new gates, both exponential.
     #[default]
     Exponential,
     /// Adaptive Dormand-Prince 5(4) on directly evaluated kinetics, regulation included.
     Reference,
+}
+
+impl Integrator {
+    /// Name in scenes and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Integrator::Exponential => "exponential",
+            Integrator::Reference => "reference",
+        }
+    }
 }
 
 /// Marker resource: some system must act every step, so each stretch is one step.

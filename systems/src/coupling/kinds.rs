@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 
-use crate::definition::{GateKinetics, SynapseDefinition, SynapseKind};
+use crate::definition::{SynapseDefinition, SynapseKind};
 use crate::kinetics::{Expression, Program, Variable, Variables, eval_removable};
 use crate::table::{GatePair, Table};
 
@@ -83,13 +83,7 @@ impl CompiledKind {
                 reversal,
                 start,
             } => {
-                let (inf, tau) = match gate.clone() {
-                    GateKinetics::Relaxation { inf, tau } => (inf, tau),
-                    GateKinetics::Rates { alpha, beta } => {
-                        let sum = Expression::sum(alpha.clone(), beta);
-                        (Expression::quotient(alpha, sum.clone()), sum.reciprocal())
-                    }
-                };
+                let (inf, tau) = gate.relaxation();
                 let (inf, tau) = (program(inf)?, program(tau)?);
                 let pair = GatePair {
                     inf_column: 0,
