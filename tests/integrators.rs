@@ -118,6 +118,33 @@ fn the_reference_does_not_depend_on_its_stretches() {
     }
 }
 
+/// Both make the same of a conductance below zero, also where nothing regulates the cell.
+#[test]
+fn a_negative_conductance_is_the_same_to_both() {
+    let at = |rule: &str, channel: &str, integrator: &str| {
+        let simulation = run(&read(&scene_text(
+            2.0,
+            0.001,
+            &format!(
+                r#"negative_conductance: "{rule}", integrator: "{integrator}", cells: {{ "A": ({}) }},
+                protocol: [(at_ms: 0.5, set: "A.{channel}.gbar", to: -3)]"#,
+                stg(0, -58.0)
+            ),
+        )));
+        (value(&simulation, "A.V"), value(&simulation, "A.Ca"))
+    };
+    for rule in ["allow", "rectify_current", "clamp"] {
+        for channel in ["CaS", "H"] {
+            let (found, exact) = (
+                at(rule, channel, "exponential"),
+                at(rule, channel, "reference"),
+            );
+            let error = (found.0 - exact.0).abs() + (found.1 - exact.1).abs();
+            assert!(error < 1e-3, "{rule}, {channel}: {found:?} {exact:?}");
+        }
+    }
+}
+
 /// Both deliver the exact charge of a pulse off the grid.
 #[test]
 fn a_pulse_off_the_grid_in_the_reference() {

@@ -12,7 +12,7 @@ use helpers::{Folder, bits, network, read, run, scene_text, stg, value};
 use homarus::scene::{model::Integrator, read_text, spawn};
 use homarus_systems::{
     assembly::Simulation,
-    channels::{Activation, Inactivation},
+    channels::{Activation, CellTypes, Inactivation},
     schedule::{Clock, Neurons},
 };
 
@@ -97,6 +97,27 @@ fn what_a_user_writes_runs_as_what_ships() {
     helpers::write(&mut moved, "B.Kd.half", 15.0);
     moved.run().expect("a run");
     assert_ne!(shipped[1].bits, bits(&moved)[1].bits);
+}
+
+/// A ramp of a kinetic parameter builds tables at each control tick, and leaves none of them behind.
+#[test]
+fn a_kinetic_ramp_leaves_no_tables_behind() {
+    let folder = Folder::new("ramped", &[("own_kd.ron", OWN_KD), ("own.ron", OWN_CELL)]);
+    let own = |k, v| stg(k, v).replace("cell: \"stg\"", "cell: \"own\"");
+    let text = scene_text(
+        50.0,
+        0.05,
+        &format!(
+            r#"include: ["own.ron"], cells: {{ "A": ({}), "B": ({}) }},
+            protocol: [(at_ms: 5, ramp: "*.Kd.half", to: 15, over_ms: 40)]"#,
+            own(0, -50.0),
+            own(1, -60.0)
+        ),
+    );
+    let simulation = run(&folder.read(&text));
+    assert_eq!(value(&simulation, "A.Kd.half"), 15.0);
+    let types = simulation.world.resource::<CellTypes>().len();
+    assert!(types <= 3, "{types} cell types for two cells");
 }
 
 /// A potassium channel whose half voltage and time constant move with calcium: no table serves it.

@@ -29,6 +29,7 @@ pub struct Conductances<'w, 's> {
         's,
         (
             &'static NeuronIndex,
+            &'static NegativeConductance,
             &'static mut Gbar<8>,
             &'static Block<8>,
         ),
@@ -38,6 +39,7 @@ pub struct Conductances<'w, 's> {
         's,
         (
             &'static NeuronIndex,
+            &'static NegativeConductance,
             &'static mut Gbar<16>,
             &'static Block<16>,
         ),
@@ -47,15 +49,18 @@ pub struct Conductances<'w, 's> {
         's,
         (
             &'static NeuronIndex,
+            &'static NegativeConductance,
             &'static mut Gbar<32>,
             &'static Block<32>,
         ),
     >,
 }
 
-/// Conductances (mS/cm²) and block factors (felt, seen) of one neuron by lane.
+/// Conductances (mS/cm²) and block factors (felt, seen) of one neuron by lane, and what it makes of
+/// conductances below zero.
 #[derive(Clone, Debug, Default)]
 struct Membrane {
+    negative: NegativeConductance,
     gbar: Vec<f64>,
     factor: Vec<f64>,
     seen: Vec<f64>,
@@ -64,18 +69,23 @@ struct Membrane {
 impl Conductances<'_, '_> {
     fn read(&self, neurons: usize) -> Vec<Membrane> {
         let mut all = vec![Membrane::default(); neurons];
-        let mut put = |index: &NeuronIndex, gbar: &[f64], factor: &[f64], seen: &[f64]| {
-            let (gbar, factor, seen) = (gbar.to_vec(), factor.to_vec(), seen.to_vec());
-            all[index.0 as usize] = Membrane { gbar, factor, seen };
-        };
-        for (i, g, b) in &self.eight {
-            put(i, &g.0.0, &b.factor.0, &b.seen.0);
+        let mut put =
+            |index: &NeuronIndex, negative: &_, gbar: &[f64], factor: &[f64], seen: &[f64]| {
+                all[index.0 as usize] = Membrane {
+                    negative: *negative,
+                    gbar: gbar.to_vec(),
+                    factor: factor.to_vec(),
+                    seen: seen.to_vec(),
+                };
+            };
+        for (i, n, g, b) in &self.eight {
+            put(i, n, &g.0.0, &b.factor.0, &b.seen.0);
         }
-        for (i, g, b) in &self.sixteen {
-            put(i, &g.0.0, &b.factor.0, &b.seen.0);
+        for (i, n, g, b) in &self.sixteen {
+            put(i, n, &g.0.0, &b.factor.0, &b.seen.0);
         }
-        for (i, g, b) in &self.thirty_two {
-            put(i, &g.0.0, &b.factor.0, &b.seen.0);
+        for (i, n, g, b) in &self.thirty_two {
+            put(i, n, &g.0.0, &b.factor.0, &b.seen.0);
         }
         all
     }
@@ -89,13 +99,13 @@ impl Conductances<'_, '_> {
                 .filter(move |(n, ..)| *n == neuron)
                 .map(|(_, lane, g)| (*lane, *g))
         };
-        for (i, mut gbar, _) in &mut self.eight {
+        for (i, _, mut gbar, _) in &mut self.eight {
             of(i).for_each(|(lane, g)| gbar.0.0[lane] = g);
         }
-        for (i, mut gbar, _) in &mut self.sixteen {
+        for (i, _, mut gbar, _) in &mut self.sixteen {
             of(i).for_each(|(lane, g)| gbar.0.0[lane] = g);
         }
-        for (i, mut gbar, _) in &mut self.thirty_two {
+        for (i, _, mut gbar, _) in &mut self.thirty_two {
             of(i).for_each(|(lane, g)| gbar.0.0[lane] = g);
         }
     }
@@ -157,7 +167,6 @@ pub struct Ode<'a> {
     pub spikes: Vec<Spike>,
     /// Conductances found below zero: (neuron, lane, time).
     pub falls: Vec<(usize, usize, f64)>,
-    negative: Vec<NegativeConductance>,
 }
 
 impl<'a> Ode<'a> {
@@ -173,10 +182,6 @@ impl<'a> Ode<'a> {
         detection: Detection,
         settings: Reference,
     ) -> Self {
-        let mut negative = vec![NegativeConductance::Allow; neurons];
-        for r in &regulators {
-            negative[r.neuron] = r.negative;
-        }
         let mut ode = Ode {
             groups: Vec::new(),
             places: vec![(0, 0); neurons],
@@ -196,7 +201,6 @@ impl<'a> Ode<'a> {
             armed: vec![Armed(true); neurons],
             spikes: Vec::new(),
             falls: Vec::new(),
-            negative,
         };
         let tolerance = settings.tolerance;
         columns
@@ -293,7 +297,7 @@ impl<'a> Ode<'a> {
     fn feel_lane(&mut self, neuron: usize, lane: usize) {
         let (group, k) = self.places[neuron];
         let cell = &self.cells[neuron];
-        let (membrane, influx) = self.negative[neuron].felt(cell.gbar[lane]);
+        let (membrane, influx) = cell.negative.felt(cell.gbar[lane]);
         let group = &mut self.groups[group];
         group.membrane[lane][k] = membrane * cell.factor[lane];
         group.influx[lane][k] = influx * cell.factor[lane] * group.cell.carries_calcium[lane];
