@@ -32,6 +32,8 @@ pub struct EquilibriumCalcium {
 pub struct Linearisation {
     v: f64,
     tau_factors: [Vec<f64>; 2],
+    /// Reference times (ms), where none of their gates reads calcium.
+    references: Option<[f64; 3]>,
     /// Columns of the lanes that do not read calcium.
     columns: Vec<Timescales>,
     /// Whether a lane reads calcium and must be worked out at each calcium.
@@ -57,6 +59,16 @@ fn dual_inf(gate: &Gate, v: f64, ca: f64) -> Dual<2> {
     }
 }
 
+/// Whether a reference time of the three timescales depends on calcium.
+fn references_read_calcium(cell: &CellType) -> bool {
+    let scales = cell.definition.dic.iter().flat_map(|dic| &dic.timescales);
+    let mut gates = scales.filter_map(|scale| match scale {
+        Timescale::Gate { channel, gate } => cell.gate(channel, gate),
+        Timescale::Constant(_) => None,
+    });
+    gates.any(|gate| gate.reads_calcium)
+}
+
 /// Weights (w_fs, w_su) of a gate with time constant `tau` for reference times `[f, s, u]` (ms).
 fn weights(tau: f64, [f, s, u]: [f64; 3]) -> (f64, f64) {
     let position = |from: f64, to: f64| (ln(to) - ln(tau)) / (ln(to) - ln(from));
@@ -78,6 +90,7 @@ impl Linearisation {
     pub fn new(cell: &CellType, v: f64, tau_factors: &[Vec<f64>; 2]) -> Self {
         let mut this = Self::without_columns(cell, v, tau_factors);
         let references = this.references(cell, 0.0);
+        this.references = (!references_read_calcium(cell)).then_some(references);
         let none = EquilibriumCalcium {
             ca: 0.0,
             slope: 0.0,
@@ -95,6 +108,7 @@ impl Linearisation {
         let mut this = Linearisation {
             v,
             tau_factors: tau_factors.clone(),
+            references: None,
             columns: vec![[0.0; 3]; cell.channels()],
             reads_calcium: vec![false; cell.channels()],
             carriers: Vec::new(),
@@ -111,7 +125,11 @@ impl Linearisation {
         this
     }
 
+    /// Reference times (ms) at calcium `ca` (µM).
     fn references(&self, cell: &CellType, ca: f64) -> [f64; 3] {
+        if let Some(references) = self.references {
+            return references;
+        }
         let mut times = [f64::NAN; 3];
         if let Some(dic) = &cell.definition.dic {
             for (time, scale) in times.iter_mut().zip(&dic.timescales) {

@@ -149,10 +149,14 @@ impl<'a, const W: usize> Tables<'a, W> {
         buffer: &'a mut Buffer<W>,
     ) -> Self {
         let runs = columns.iter().map(|c| c.runs(BLOCK)).collect();
+        let types = match columns.is_empty() {
+            true => Vec::new(),
+            false => kernel::kernel_types(types, step),
+        };
         Tables {
             columns,
             runs,
-            types: kernel::kernel_types(types, step),
+            types,
             sums: Vec::new(),
             buffer,
         }
@@ -322,6 +326,9 @@ fn pieces<const W: usize>(
     steps: Steps,
     spikes: &mut Vec<Spike>,
 ) {
+    if tables.is_empty() {
+        return;
+    }
     let types = kernel::kernel_types::<W>(types, &steps.template);
     let mut pieces: Vec<_> = tables.into_iter().flat_map(|c| c.pieces(PIECE)).collect();
     let run = |columns: &mut Columns<W>| {

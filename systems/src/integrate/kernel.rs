@@ -314,12 +314,14 @@ fn gates<const W: usize>(
         let [g, ge] = &mut t.products[k];
         sums.g[k] = tree(&mut g.0);
         sums.ge[k] = tree(&mut ge.0);
-        for lane in &ty.carriers {
-            let influx = effective[k].influx.0[*lane] * t.open[k].0[*lane];
+    }
+    for &lane in &ty.carriers {
+        for k in 0..n {
+            let influx = effective[k].influx.0[lane] * t.open[k].0[lane];
             let reversal = if ty.cell.has_nernst {
-                ty.cell.reversal_at(*lane, calcium[k].0)
+                ty.cell.reversal_at(lane, calcium[k].0)
             } else {
-                ty.reversal.0[*lane]
+                ty.reversal.0[lane]
             };
             sums.influx_g[k] += influx;
             sums.influx_ge[k] = influx.mul_add(reversal, sums.influx_ge[k]);
