@@ -1,6 +1,6 @@
-//! Entry points of the step loops, compiled once for the baseline and once for processors with
-//! AVX2 and FMA, chosen at run time. Every fused operation is written as one, so both give the
-//! same bits; without FMA in hardware it is a slow library call.
+//! Entry points of the step loops, compiled for several vector widths and chosen at run time. Every
+//! fused operation is written as one, so all give the same bits; without FMA in hardware it is a
+//! slow library call.
 //!
 //! The only unsafe code of the engine: calls of functions whose processor features have been found
 //! present.
@@ -8,59 +8,86 @@
 use super::exponential::{Coupled, Piece, run_coupled, run_piece};
 use super::reference::{Ode, StepError, integrate};
 
-/// Whether the processor has the features of the wider entry points.
-pub fn has_fma() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx2")
-        && std::arch::is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+/// A vector width with fused operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// 512 bits: AVX-512 F, DQ, VL, BW.
+    Avx512,
+    /// 256 bits: AVX2 and FMA.
+    Avx2,
+    /// What every processor of the target has.
+    Portable,
 }
 
-/// Runs all steps of a piece of uncoupled rows.
-pub fn piece<const W: usize>(piece: Piece<W>) {
-    #[cfg(target_arch = "x86_64")]
-    if has_fma() {
-        // SAFETY: `piece_fma` needs AVX2 and FMA, which `has_fma` has found.
-        return unsafe { piece_fma(piece) };
+impl Kernel {
+    /// The widest that this processor has.
+    pub fn detect() -> Kernel {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma");
+            if avx2 && has!("avx512f") && has!("avx512dq") && has!("avx512vl") && has!("avx512bw") {
+                return Kernel::Avx512;
+            }
+            if avx2 {
+                return Kernel::Avx2;
+            }
+        }
+        Kernel::Portable
     }
-    run_piece(piece);
-}
 
-/// Runs all steps of a coupled network.
-pub fn coupled(network: Coupled) {
-    #[cfg(target_arch = "x86_64")]
-    if has_fma() {
-        // SAFETY: `coupled_fma` needs AVX2 and FMA, which `has_fma` has found.
-        return unsafe { coupled_fma(network) };
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernel::Avx512 => "avx512",
+            Kernel::Avx2 => "avx2",
+            Kernel::Portable => "portable",
+        }
     }
-    run_coupled(network);
 }
 
-/// Integrates a network as one ODE from `t0` to `t1` (ms).
-pub fn ode(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> {
-    #[cfg(target_arch = "x86_64")]
-    if has_fma() {
-        // SAFETY: `ode_fma` needs AVX2 and FMA, which `has_fma` has found.
-        return unsafe { ode_fma(ode, t0, t1) };
-    }
-    integrate(ode, t0, t1)
+/// A function with the body `$body`, inlined into a copy for each vector width.
+macro_rules! dispatched {
+    (
+        $(#[$doc:meta])*
+        $name:ident $(<const $W:ident: usize>)? ($($argument:ident: $type:ty),*) -> $out:ty = $body:ident
+    ) => {
+        $(#[$doc])*
+        pub fn $name $(<const $W: usize>)? ($($argument: $type),*) -> $out {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+                fn avx512 $(<const $W: usize>)? ($($argument: $type),*) -> $out {
+                    $body($($argument),*)
+                }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2 $(<const $W: usize>)? ($($argument: $type),*) -> $out {
+                    $body($($argument),*)
+                }
+                match Kernel::detect() {
+                    // SAFETY: the features that `avx512` is compiled for have been detected.
+                    Kernel::Avx512 => return unsafe { avx512($($argument),*) },
+                    // SAFETY: the features that `avx2` is compiled for have been detected.
+                    Kernel::Avx2 => return unsafe { avx2($($argument),*) },
+                    Kernel::Portable => {}
+                }
+            }
+            $body($($argument),*)
+        }
+    };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn ode_fma(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> {
-    integrate(ode, t0, t1)
+dispatched! {
+    /// Runs all steps of a piece of uncoupled rows.
+    piece<const W: usize>(piece: Piece<W>) -> () = run_piece
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn piece_fma<const W: usize>(piece: Piece<W>) {
-    run_piece(piece);
+dispatched! {
+    /// Runs all steps of a coupled network.
+    coupled(network: Coupled) -> () = run_coupled
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn coupled_fma(network: Coupled) {
-    run_coupled(network);
+dispatched! {
+    /// Integrates a network as one ODE from `t0` to `t1` (ms).
+    ode(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> = integrate
 }

@@ -66,9 +66,5 @@ pub fn reference_asked(integrator: Res<Integrator>) -> bool {
 
 /// Name of the code path that steps neurons on this processor.
 pub fn kernel_name() -> &'static str {
-    if dispatch::has_fma() {
-        "avx2"
-    } else {
-        "portable"
-    }
+    dispatch::Kernel::detect().name()
 }

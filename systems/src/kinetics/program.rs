@@ -7,8 +7,10 @@
 use super::expression::{Binary, Expression, Node, Unary, Variable, whole};
 use super::number::{Comparison, Number};
 
-/// Slots of the usual program.
-const FEW: usize = 16;
+/// Slots of most programs: clearing more is what a short one would cost.
+const FEW: usize = 8;
+/// Slots of the others that are met.
+const SOME: usize = 16;
 /// Slots of any program: a tree that needed more would not fit in memory.
 const MANY: usize = 64;
 
@@ -194,6 +196,8 @@ impl Program {
     pub fn eval<N: Number>(&self, at: &Variables<N>) -> N {
         if self.slots <= FEW {
             self.run::<N, FEW>(at)
+        } else if self.slots <= SOME {
+            self.run::<N, SOME>(at)
         } else {
             self.run_large(at)
         }
