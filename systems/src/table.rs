@@ -77,16 +77,20 @@ impl Table {
         Ok(Table { stride, rows })
     }
 
-    /// Rows that enclose `v` (mV) and the weight of the second; a voltage outside the table (or
-    /// none at all) takes the nearest end.
+    /// Place of `v` (mV): the bin it lies in and the weight of the bin's upper row. A voltage
+    /// outside the table (or none at all) takes the nearest end.
     #[inline(always)]
-    pub fn locate(&self, v: f64) -> (&[f64], &[f64], f64) {
+    pub fn locate(&self, v: f64) -> (usize, f64) {
         let x = ((v - FROM) * PER_MV).max(0.0).min((ROWS - 1) as f64);
         // Within 0..ROWS, so that the narrow conversion, which is one instruction, loses nothing.
-        let k = (x as i32 as usize).min(ROWS - 2);
-        let rows = &self.rows[k * self.stride..(k + 2) * self.stride];
-        let (low, high) = rows.split_at(self.stride);
-        (low, high, x - k as f64)
+        let bin = (x as i32 as usize).min(ROWS - 2);
+        (bin, x - bin as f64)
+    }
+
+    /// The lower and the upper row of a bin.
+    #[inline(always)]
+    pub fn rows(&self, bin: usize) -> (&[f64], &[f64]) {
+        self.rows[bin * self.stride..(bin + 2) * self.stride].split_at(self.stride)
     }
 }
 

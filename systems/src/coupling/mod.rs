@@ -149,10 +149,9 @@ impl Coupling {
     #[inline(always)]
     pub fn advance_sites(&mut self, kinds: &Kinds, voltage: &[f64]) {
         for site in &mut self.sites {
-            let (low, high, weight) = kinds
-                .get(site.kind)
-                .table()
-                .locate(voltage[site.pre as usize]);
+            let table = kinds.get(site.kind).table();
+            let (bin, weight) = table.locate(voltage[site.pre as usize]);
+            let (low, high) = table.rows(bin);
             let inf = mix(low[0], high[0], weight);
             let decay = mix(low[1], high[1], weight);
             site.s = (site.s - inf).mul_add(decay, inf);

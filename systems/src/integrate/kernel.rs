@@ -180,7 +180,7 @@ fn lanes<const W: usize>(row: &[f64], at: usize) -> &[f64; W] {
 
 /// V and Ca of a run, the last row repeated to fill the block.
 #[inline(always)]
-fn load<const W: usize>(run: &Columns<W>) -> ([f64; BLOCK], [f64; BLOCK]) {
+fn load<const W: usize>(run: &Columns<W>) -> [[f64; BLOCK]; 2] {
     let last = run.len() - 1;
     let mut v = [run.voltage[last].0; BLOCK];
     let mut ca = [run.calcium[last].0; BLOCK];
@@ -190,23 +190,29 @@ fn load<const W: usize>(run: &Columns<W>) -> ([f64; BLOCK], [f64; BLOCK]) {
     for (ca, x) in ca.iter_mut().zip(&*run.calcium) {
         *ca = x.0;
     }
-    (v, ca)
+    [v, ca]
 }
 
 #[inline(always)]
 fn find_targets<const W: usize>(
     run: &Columns<W>,
+    start: &[[f64; BLOCK]; 2],
     ty: &KernelType<W>,
     step: &Step,
     t: &mut Buffer<W>,
 ) {
     let n = run.len().min(BLOCK);
-    let (v, ca) = load(run);
     let rate = &run.rate[..n];
+    let [v, ca] = *start;
     if step.kinetics == Kinetics::Tables {
-        let mut exponents = [[0.0; BLOCK]; 4];
+        let table = &ty.cell.table;
+        let mut places = [(0, 0.0); BLOCK];
         for k in 0..n {
-            let (low, high, weight) = ty.cell.table.locate(v[k]);
+            places[k] = table.locate(v[k]);
+        }
+        for k in 0..n {
+            let (bin, weight) = places[k];
+            let (low, high) = table.rows(bin);
             for slot in 0..2 {
                 let first = 2 * slot * W;
                 let (from, to) = (lanes::<W>(low, first), lanes::<W>(high, first));
@@ -220,24 +226,14 @@ fn find_targets<const W: usize>(
                     decay[lane] = mix(from[lane], to[lane], weight);
                 }
             }
-            for (j, exponent) in exponents
-                .iter_mut()
-                .enumerate()
-                .take(ty.scaled.len().min(4))
-            {
-                exponent[k] = mix(low[4 * W + j], high[4 * W + j], weight);
-            }
         }
         for (j, gate) in ty.scaled.iter().enumerate() {
             let (slot, lane) = (gate.slot as usize, gate.lane);
             let mut z = [0.0; BLOCK];
             for k in 0..n {
-                let exponent = if j < 4 {
-                    exponents[j][k]
-                } else {
-                    let (low, high, weight) = ty.cell.table.locate(v[k]);
-                    mix(low[4 * W + j], high[4 * W + j], weight)
-                };
+                let (bin, weight) = places[k];
+                let (low, high) = table.rows(bin);
+                let exponent = mix(low[4 * W + j], high[4 * W + j], weight);
                 z[k] = exponent * rate[k].0[slot].0[lane];
             }
             let decay = math::exp_lanes(z);
@@ -279,11 +275,12 @@ fn relax<const W: usize>(x: &mut [f64; W], inf: &[f64; W], decay: &[f64; W]) {
 #[inline(always)]
 fn gates<const W: usize>(
     run: &mut Columns<W>,
+    start: &[[f64; BLOCK]; 2],
     ty: &KernelType<W>,
     step: &Step,
     t: &mut Buffer<W>,
 ) -> Sums {
-    find_targets(run, ty, step, t);
+    find_targets(run, start, ty, step, t);
     // Slices of one length, known to be at most a block: no check is left in the loops.
     let n = run.len().min(BLOCK);
     let (activation, inactivation) = (&mut run.activation[..n], &mut run.inactivation[..n]);
@@ -382,13 +379,14 @@ fn add_input<const W: usize>(run: &Columns<W>, coupling: Option<&[Input]>, sums:
 #[inline(always)]
 fn membranes<const W: usize>(
     run: &mut Columns<W>,
+    start: &[[f64; BLOCK]; 2],
     ty: &KernelType<W>,
     step: &Step,
     sums: &Sums,
     given: Option<&[Option<f64>]>,
     spikes: &mut Vec<Spike>,
 ) {
-    let (v, ca) = load(run);
+    let [v, ca] = *start;
     let c = ty.cell.definition.capacitance;
     let mut new = [0.0; BLOCK];
     for k in 0..BLOCK {
@@ -451,9 +449,10 @@ pub fn step_run<const W: usize>(
     buffer: &mut Buffer<W>,
     spikes: &mut Vec<Spike>,
 ) {
-    let mut sums = gates(run, ty, step, buffer);
+    let start = load(run);
+    let mut sums = gates(run, &start, ty, step, buffer);
     add_input(run, coupling, &mut sums);
-    membranes(run, ty, step, &sums, None, spikes);
+    membranes(run, &start, ty, step, &sums, None, spikes);
 }
 
 /// First half of a step with implicit junctions: gates, and the sums by neuron.
@@ -466,7 +465,7 @@ pub fn gates_run<const W: usize>(
     totals: &mut [Input],
     buffer: &mut Buffer<W>,
 ) -> Sums {
-    let mut sums = gates(run, ty, step, buffer);
+    let mut sums = gates(run, &load(run), ty, step, buffer);
     add_input(run, Some(coupling), &mut sums);
     for (k, index) in run.index.iter().take(BLOCK).enumerate() {
         totals[index.0 as usize] = Input {
@@ -487,7 +486,7 @@ pub fn membranes_run<const W: usize>(
     solved: &[Option<f64>],
     spikes: &mut Vec<Spike>,
 ) {
-    membranes(run, ty, step, sums, Some(solved), spikes);
+    membranes(run, &load(run), ty, step, sums, Some(solved), spikes);
 }
 
 /// Voltages of a table into the array by neuron.
