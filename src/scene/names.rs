@@ -1,5 +1,7 @@
 //! What may be called what, and what was probably meant.
 
+pub(super) use homarus_systems::nearest::nearest;
+
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
     syntax::Key,
@@ -122,28 +124,6 @@ pub(super) fn character(c: char) -> String {
         c if c.is_ascii() => format!("`{c}`"),
         c => format!("`{c}` (U+{:04X})", u32::from(c)),
     }
-}
-
-/// The known name nearest to `found`, if any is near.
-pub(super) fn nearest<'a>(
-    found: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let lower = found.to_lowercase();
-    let allowed = (found.chars().count() / 3).max(1);
-    known
-        .into_iter()
-        .map(|name| {
-            // Case is often all that is wrong.
-            let distance = strsim::damerau_levenshtein(&lower, &name.to_lowercase());
-            (distance, name)
-        })
-        .filter(|&(distance, name)| {
-            let longer = name.chars().count().max(found.chars().count());
-            distance <= allowed && 2 * distance <= longer
-        })
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, name)| name)
 }
 
 /// A hint for an unknown name: the nearest known one, else what there is.

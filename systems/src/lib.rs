@@ -17,6 +17,7 @@ pub mod integrate;
 pub mod kinetics;
 pub mod math;
 pub mod membrane;
+pub mod nearest;
 pub mod neuromodulation;
 pub mod observe;
 pub mod protocol;

@@ -15,7 +15,8 @@ use crate::schedule::{Clock, Edges, Neurons};
 /// What an entry does. Cells and edges are indices in scene order, channels lanes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Writes each scalar.
+    /// Writes each scalar. A conductance whose regulator is on goes back to the regulator's value
+    /// when that next acts: there, `Overwrite` is what moves it.
     Set {
         /// Scalars.
         targets: Vec<Address>,

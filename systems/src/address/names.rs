@@ -2,6 +2,8 @@
 
 use bevy_ecs::prelude::*;
 
+use crate::nearest::nearest;
+
 use super::{Address, CellScalar, ChannelScalar, EdgeScalar};
 
 /// Names in a channel.
@@ -92,15 +94,8 @@ fn is_glob(text: &str) -> bool {
 /// "did you mean" for the nearest of `names`, else the list of them.
 fn suggestion<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let names: Vec<&str> = names.collect();
-    // Backwards, because the last of equally near names would win.
-    let nearest = names
-        .iter()
-        .rev()
-        .map(|n| (strsim::jaro_winkler(found, n), *n))
-        .filter(|(score, _)| *score > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+    match nearest(found, names.iter().copied()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
         None if names.is_empty() => None,
         None => Some(format!("there are: {}", names.join(", "))),
     }

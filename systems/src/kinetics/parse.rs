@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::expression::{Binary, Expression, Node, Unary, Variable};
 use super::number::Comparison;
+use crate::nearest::nearest;
 
 /// Brackets, signs and powers within one another.
 const DEEPEST: usize = 100;
@@ -451,7 +452,7 @@ impl Parser<'_> {
         match name {
             "log" => error.help("the natural logarithm is `ln`"),
             "pow" => error.help("a power is written `^`"),
-            _ => match nearest(name, FUNCTIONS.into_iter()) {
+            _ => match nearest(name, FUNCTIONS) {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
                 None => error,
             },
@@ -466,30 +467,4 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     } else {
         names.join(", ")
     }
-}
-
-/// The known name that differs least from `name`, if it is near at all.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let furthest = (name.chars().count() / 3).max(1);
-    known
-        .map(|other| (distance(name, other), other))
-        .filter(|(distance, other)| *distance <= furthest && *distance < other.chars().count())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, other)| other)
-}
-
-/// Letters to insert, remove or change, upper and lower case alike (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.to_lowercase().chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
