@@ -1,7 +1,7 @@
 //! Paths: the one name of every scalar of a network, `LP.CaS.gbar`, `LP.V`, `A->B.g`, `A--B.g`,
 //! with globs (`slow/*.CaS.gbar`, `*->LP.g`; `*` stays inside one segment).
 //!
-//! A path is resolved against [`Names`] to [`Address`]es, which [`read`] and [`write`] take to the
+//! A path is resolved against [`Names`] to [`Address`]es, which [`read`] and [`write()`] take to the
 //! components. This is the one room for whoever sets, lists, samples or perturbs a scalar.
 
 mod access;
