@@ -190,6 +190,8 @@ fn list_names_what_ships_and_every_path() {
     for name in ["stg_kca", "tanh", "stg", "five_neuron_cpg"] {
         assert!(text.contains(name), "{name}");
     }
+    let studies = stdout(&homarus(&["list", "studies"]));
+    assert_eq!(studies, "studies\n  none ship with this version\n");
     let paths = stdout(&homarus(&["list", "paths", "five_neuron_cpg"]));
     for line in [
         "S1.KCa.tm",

@@ -71,6 +71,9 @@ fn shipped(what: Option<What>) -> Result<(), Failure> {
             text.push('\n');
         }
         text.push_str(&format!("{title}\n"));
+        if entries.is_empty() {
+            text.push_str("  none ship with this version\n");
+        }
         let width = entries
             .iter()
             .map(|s| s.name.chars().count())
