@@ -8,7 +8,7 @@ use super::{
     },
     definitions::{channel_path, start},
     diagnostic::{Diagnostic, Diagnostics},
-    model::{Cell, Controller, Homeostat},
+    model::{Cell, Controller, Gains, Homeostat, Settings},
     source::Place,
     syntax::{Key, Node},
     units,
@@ -237,9 +237,11 @@ fn homeostat(
     channels.sort_unstable();
     Some(Homeostat {
         channels,
-        ca_target: ca_target?,
-        tau_g: tau_g?,
-        tau_na: tau_na?,
+        settings: Settings {
+            ca_target: ca_target?,
+            tau_g: tau_g?,
+            tau_na: tau_na?,
+        },
         on: on?,
     })
 }
@@ -329,12 +331,14 @@ fn controller(
         channels: channels?,
         g_s: g_s?,
         g_u: g_u?,
-        kp: kp?,
-        ki: ki?,
-        kt: kt?,
-        u_max: u_max?,
-        alpha: alpha?,
-        beta: beta?,
+        gains: Gains {
+            kp: kp?,
+            ki: ki?,
+            kt: kt?,
+            u_max: u_max?,
+            alpha: alpha?,
+            beta: beta?,
+        },
         v_th: v_th?,
         on: on?,
     })

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 pub use homarus_systems::{
-    assembly::IntegralStart, channels::NegativeConductance, schedule::Integrator,
+    assembly::IntegralStart, channels::NegativeConductance, homeostasis::Settings,
+    neuromodulation::Gains, schedule::Integrator,
 };
 
 use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
@@ -85,12 +86,8 @@ pub struct Cell {
 pub struct Homeostat {
     /// Regulated channels (lane numbers), in lane order.
     pub channels: Vec<usize>,
-    /// Target calcium (µM).
-    pub ca_target: f64,
-    /// Translation time constant (ms).
-    pub tau_g: f64,
-    /// Integral time constant (ms µM per mS/cm²) of the reference channel.
-    pub tau_na: f64,
+    /// Target and time constants.
+    pub settings: Settings,
     /// Whether it runs from the start.
     pub on: bool,
 }
@@ -104,18 +101,8 @@ pub struct Controller {
     pub g_s: f64,
     /// Target ultraslow DIC.
     pub g_u: f64,
-    /// Proportional gain (1/ms).
-    pub kp: f64,
-    /// Integral gain (1/ms²).
-    pub ki: f64,
-    /// Anti-windup gain.
-    pub kt: f64,
-    /// Actuator limit (mS/cm² per ms).
-    pub u_max: f64,
-    /// Exchange rate pool-membrane (1/ms).
-    pub alpha: f64,
-    /// Degradation rate (1/ms).
-    pub beta: f64,
+    /// Gains and rates.
+    pub gains: Gains,
     /// Threshold voltage (mV); `None`: by the cell type's rule.
     pub v_th: Option<f64>,
     /// Whether it runs from the start.

@@ -7,8 +7,6 @@ use homarus_systems::{
     assembly::{ControllerSpec, EdgeSpec, HomeostatSpec, NeuronSpec, Simulation, Timing},
     channels::CellType,
     definition::CellDefinition,
-    homeostasis::Settings,
-    neuromodulation::Gains,
     observe::{Detection, Observers},
     protocol::Protocol,
 };
@@ -109,25 +107,14 @@ fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> Neuro
         negative: scene.negative_conductance,
         homeostat: cell.homeostat.as_ref().map(|h| HomeostatSpec {
             lanes: h.channels.clone(),
-            settings: Settings {
-                ca_target: h.ca_target,
-                tau_g: h.tau_g,
-                tau_na: h.tau_na,
-            },
+            settings: h.settings,
             on: h.on,
         }),
         controller: cell.controller.as_ref().map(|c| ControllerSpec {
             lanes: c.channels,
             g_s: c.g_s,
             g_u: c.g_u,
-            gains: Gains {
-                kp: c.kp,
-                ki: c.ki,
-                kt: c.kt,
-                u_max: c.u_max,
-                alpha: c.alpha,
-                beta: c.beta,
-            },
+            gains: c.gains,
             v_th: c.v_th,
             start: scene.integrator_start,
             on: c.on,

@@ -235,7 +235,10 @@ fn five_neuron_scenes_share_their_base() {
     );
     assert_eq!(cpg.rhythms[1].min_spikes, 10);
     let controller = cpg.cells[0].controller.as_ref().expect("has one");
-    assert_eq!((controller.kt, controller.channels), (5e-3 / 5e-6, [2, 3]));
+    assert_eq!(
+        (controller.gains.kt, controller.channels),
+        (5e-3 / 5e-6, [2, 3])
+    );
 
     let sharp = read("five_neuron_sharp").expect("ships");
     for cell in &sharp.cells {
@@ -244,8 +247,8 @@ fn five_neuron_scenes_share_their_base() {
         assert_eq!(
             (
                 homeostat.channels.len(),
-                homeostat.tau_g,
-                homeostat.ca_target
+                homeostat.settings.tau_g,
+                homeostat.settings.ca_target
             ),
             (8, 1000.0, 125.0)
         );
@@ -321,7 +324,10 @@ fn like_follows_chains_and_merges_deeply() {
         panic!("four cells")
     };
     let homeostat = d.homeostat.as_ref().expect("copied");
-    assert_eq!((homeostat.tau_g, homeostat.ca_target), (50.0, 100.0));
+    assert_eq!(
+        (homeostat.settings.tau_g, homeostat.settings.ca_target),
+        (50.0, 100.0)
+    );
     assert_eq!((d.gbar[0], d.gbar[5]), (100.0, 7.0));
     assert_eq!((d.start.v, d.start.ca), (Some(-50.0), Some(0.5)));
     assert!(b.controller.is_none() && a.controller.is_some());
@@ -616,17 +622,29 @@ fn regulators_have_the_published_defaults() {
     ));
     let homeostat = scene.cells[0].homeostat.as_ref().expect("has one");
     assert_eq!(
-        (homeostat.tau_g, homeostat.tau_na, homeostat.on),
+        (
+            homeostat.settings.tau_g,
+            homeostat.settings.tau_na,
+            homeostat.on
+        ),
         (100.0, 600.0, true)
     );
     assert_eq!(homeostat.channels, [0, 7]);
     let controller = scene.cells[0].controller.as_ref().expect("has one");
     assert_eq!(
-        (controller.kp, controller.ki, controller.kt),
+        (
+            controller.gains.kp,
+            controller.gains.ki,
+            controller.gains.kt
+        ),
         (3e-4, 5e-6, 5e-3 / 5e-6)
     );
     assert_eq!(
-        (controller.alpha, controller.beta, controller.u_max),
+        (
+            controller.gains.alpha,
+            controller.gains.beta,
+            controller.gains.u_max
+        ),
         (5e-3, 5e-3, 1e7)
     );
     assert_eq!((controller.channels, controller.on), ([6, 2], false));

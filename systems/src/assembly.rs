@@ -277,7 +277,6 @@ pub struct Simulation {
     pub world: World,
     /// Schedule of one stretch; foreign systems are added here.
     pub schedule: Schedule,
-    started: bool,
 }
 
 impl Simulation {
@@ -288,7 +287,6 @@ impl Simulation {
         Simulation {
             world,
             schedule: schedule(),
-            started: false,
         }
     }
 
@@ -331,9 +329,8 @@ impl Simulation {
     /// # Errors
     /// See [`RunError`].
     pub fn start(&mut self) -> Result<(), RunError> {
-        if !self.started {
+        if self.world.contains_resource::<BeforeStart>() {
             start(&mut self.world)?;
-            self.started = true;
         }
         Ok(())
     }

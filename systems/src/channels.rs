@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use crate::definition::{CellDefinition, GateDefinition, Reversal};
 use crate::kinetics::{Expression, Lanes, Program, Variable, Variables, eval_removable};
-use crate::math;
 use crate::table::{GatePair, Table};
 
 /// Number of neurons a kernel treats together.
@@ -565,17 +564,6 @@ impl CellType {
             gates[gate.slot as usize][gate.lane] = gate.inf(v, ca);
         }
         gates
-    }
-
-    /// Open fraction prod(x^p) of each channel at steady state.
-    pub fn steady_open(&self, v: f64, ca: f64) -> Vec<f64> {
-        let gates = self.steady_gates(v, ca);
-        (0..self.width)
-            .map(|k| {
-                math::powi(gates[0][k], self.powers[0][k])
-                    * math::powi(gates[1][k], self.powers[1][k])
-            })
-            .collect()
     }
 }
 

@@ -9,6 +9,7 @@
 //! ([`crate::dic`]), so the controller follows homeostasis.
 
 use bevy_ecs::prelude::*;
+use serde::Serialize;
 
 use crate::channels::{
     Block, CellType, CellTypeId, CellTypes, Gbar, NegativeConductance, Parameters,
@@ -33,7 +34,7 @@ pub struct Modulated {
 }
 
 /// Gains and rates of a controller.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Gains {
     /// Proportional gain (1/ms).
     pub kp: f64,

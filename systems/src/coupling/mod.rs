@@ -166,22 +166,22 @@ impl Coupling {
         }
     }
 
-    /// Conductance between a cell and its partners inside an implicit group, row by row.
-    pub fn junctions(&self, post: usize) -> impl Iterator<Item = (u32, &dyn Junction)> {
+    /// Partners of a cell with the conductance (mS/cm²) of the junction to each, row by row.
+    pub fn junctions(
+        &self,
+        kinds: &Kinds,
+        voltage: &[f64],
+        post: usize,
+    ) -> impl Iterator<Item = (u32, f64)> {
         let row = self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
         self.electrical[row]
             .iter()
-            .map(|e| (e.partner, e as &dyn Junction))
+            .map(|e| (e.partner, e.conductance(kinds, voltage)))
     }
 }
 
-/// A junction as an implicit solve sees it.
-pub trait Junction {
+impl Electrical {
     /// Conductance (mS/cm²) at the given voltages.
-    fn conductance(&self, kinds: &Kinds, voltage: &[f64]) -> f64;
-}
-
-impl Junction for Electrical {
     #[inline(always)]
     fn conductance(&self, kinds: &Kinds, voltage: &[f64]) -> f64 {
         match self.factor {

@@ -514,9 +514,9 @@ pub fn solve_implicit(
             let neuron = cells[i] as usize;
             let (total, c, v) = (totals[neuron], capacitance(neuron), voltage[neuron]);
             let k = step.dt / c * math::relative_decay(total.conductance * step.dt / c);
-            for (partner, junction) in coupling.junctions(neuron) {
+            for (partner, g) in coupling.junctions(kinds, voltage, neuron) {
                 if let Ok(j) = cells.binary_search(&partner) {
-                    let a = k * junction.conductance(kinds, voltage);
+                    let a = k * g;
                     add(i, -a);
                     add(j, a);
                 }
