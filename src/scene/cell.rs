@@ -54,7 +54,7 @@ impl<'n> CellFields<'n> {
 
     pub fn read(
         self,
-        name: &str,
+        name: &Key,
         cell_type: usize,
         definition: &CellDefinition,
         own_area: Option<f64>,
@@ -79,7 +79,7 @@ impl<'n> CellFields<'n> {
             None => Some(None),
         };
         Some(Cell {
-            name: name.to_owned(),
+            name: name.text.clone(),
             cell_type,
             parameters: parameters?,
             gbar: gbar?,
@@ -88,6 +88,7 @@ impl<'n> CellFields<'n> {
             area,
             homeostat: homeostat?,
             controller: controller?,
+            origin: name.place.clone(),
         })
     }
 
@@ -341,6 +342,7 @@ fn controller(
         },
         v_th: v_th?,
         on: on?,
+        origin: head,
     })
 }
 

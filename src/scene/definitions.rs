@@ -79,7 +79,7 @@ pub(super) fn file_fields<'n>(root: &'n Node, what: &str) -> Fields<'n> {
 pub(super) fn channel(root: &Node, errors: &mut Diagnostics) -> Option<ChannelDefinition> {
     let mut fields = file_fields(root, "a channel");
     header(&mut fields, errors);
-    name(&mut fields, errors);
+    let name = name(&mut fields, errors);
     let parameters = parameters(&mut fields, Role::ChannelParameter, errors);
     let reversal = fields
         .required("reversal")
@@ -92,6 +92,7 @@ pub(super) fn channel(root: &Node, errors: &mut Diagnostics) -> Option<ChannelDe
     });
     fields.finish(errors);
     Some(ChannelDefinition {
+        name: name?,
         gates: gates?,
         reversal: reversal?,
         carries_calcium: carries_calcium?,

@@ -24,6 +24,9 @@ pub struct Scene {
     pub duration_ms: f64,
     /// Integration step (ms).
     pub step_ms: f64,
+    /// Where the step is written.
+    #[serde(skip)]
+    pub step_origin: Place,
     /// Control interval of homeostasis and controllers (ms).
     pub control_ms: f64,
     /// Seed of every random stream.
@@ -79,6 +82,9 @@ pub struct Cell {
     pub homeostat: Option<Homeostat>,
     /// Neuromodulation controller, if any.
     pub controller: Option<Controller>,
+    /// Where it is written.
+    #[serde(skip)]
+    pub origin: Place,
 }
 
 /// Calcium homeostasis of one cell.
@@ -107,6 +113,9 @@ pub struct Controller {
     pub v_th: Option<f64>,
     /// Whether it runs from the start.
     pub on: bool,
+    /// Where it is written.
+    #[serde(skip)]
+    pub origin: Place,
 }
 
 /// One edge.
@@ -126,6 +135,9 @@ pub struct Edge {
     pub parameters: Vec<(String, f64)>,
     /// Start value of s, if not the kind's.
     pub s: Option<f64>,
+    /// Where it is written.
+    #[serde(skip)]
+    pub origin: Place,
 }
 
 /// Conductance of an edge.
@@ -153,7 +165,7 @@ pub struct Entry {
     pub at_ms: f64,
     /// What.
     pub action: Action,
-    /// Where the path of the action is written, for errors found when it is resolved.
+    /// Where the path of the action is written.
     #[serde(skip)]
     pub origin: Place,
 }
@@ -301,6 +313,9 @@ pub struct Window {
     pub from_ms: f64,
     /// End (ms), exclusive.
     pub to_ms: f64,
+    /// Where it is written.
+    #[serde(skip)]
+    pub origin: Place,
 }
 
 /// A named rhythm.
@@ -316,4 +331,7 @@ pub struct Rhythm {
     pub min_spikes: usize,
     /// Expected order of onset phases (indices), if any.
     pub order: Option<Vec<usize>>,
+    /// Where it is written.
+    #[serde(skip)]
+    pub origin: Place,
 }

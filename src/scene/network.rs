@@ -36,12 +36,12 @@ pub(super) fn scene(
     library: &mut Library,
     errors: &mut Diagnostics,
 ) -> Option<Scene> {
-    let mut fields = Fields::new("a scene", head, fields);
+    let mut fields = Fields::new("a scene", head.clone(), fields);
     let header = header(&mut fields, errors);
     fields.optional("include");
     let settings = Settings::read(&mut fields, errors);
 
-    let mut network = Network::new(library);
+    let mut network = Network::new(library, head);
     match fields.required("cells") {
         Some(node) => network.read_cells(node, errors),
         None => {
@@ -82,6 +82,7 @@ pub(super) fn scene(
         source: header.source,
         duration_ms: settings.duration_ms?,
         step_ms: settings.step_ms?,
+        step_origin: settings.step_origin?,
         control_ms: settings.control_ms?,
         seed: settings.seed?,
         integrator: settings.integrator?,
@@ -119,6 +120,7 @@ pub(super) struct Known<'n> {
 /// are right and nothing that refers to it is called unknown.
 struct Network<'l> {
     library: &'l mut Library,
+    head: Place,
     types: Vec<(String, CellDefinition)>,
     kinds: Vec<(String, SynapseKind)>,
     names: Vec<Key>,
@@ -129,9 +131,10 @@ struct Network<'l> {
 }
 
 impl<'l> Network<'l> {
-    fn new(library: &'l mut Library) -> Self {
+    fn new(library: &'l mut Library, head: Place) -> Self {
         Self {
             library,
+            head,
             types: Vec::new(),
             kinds: Vec::new(),
             names: Vec::new(),
@@ -203,7 +206,7 @@ impl<'l> Network<'l> {
         fields.finish(errors);
         let (index, own_area) = (index?, own_area?);
         let definition = &self.types[index].1;
-        given.read(&key.text, index, definition, own_area, errors)
+        given.read(key, index, definition, own_area, errors)
     }
 
     /// The index of the cell type a cell names, read when it is first met.
@@ -323,6 +326,7 @@ impl<'l> Network<'l> {
             g: g?,
             parameters: parameters?,
             s: start?,
+            origin: node.head(),
         };
         self.check_edge(&edge, node, g_node?, errors);
         Some(edge)
@@ -427,6 +431,7 @@ impl<'l> Network<'l> {
             reference: 0,
             min_spikes: MIN_SPIKES,
             order: None,
+            origin: self.head.clone(),
         }
     }
 
@@ -483,6 +488,7 @@ impl<'l> Network<'l> {
             reference: reference?,
             min_spikes: min_spikes?,
             order: order?,
+            origin: node.head(),
         })
     }
 
@@ -651,6 +657,7 @@ fn window(
         label: label?.text,
         from_ms,
         to_ms,
+        origin: node.head(),
     })
 }
 

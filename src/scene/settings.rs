@@ -4,6 +4,7 @@ use super::{
     decode::{Fields, above_zero, choice, integer},
     diagnostic::{Diagnostic, Diagnostics},
     model::{IntegralStart, Integrator, NegativeConductance},
+    source::Place,
     units,
 };
 
@@ -19,6 +20,7 @@ const GAP_MS: f64 = 100.0;
 pub(super) struct Settings {
     pub duration_ms: Option<f64>,
     pub step_ms: Option<f64>,
+    pub step_origin: Option<Place>,
     pub control_ms: Option<f64>,
     pub seed: Option<u64>,
     pub integrator: Option<Integrator>,
@@ -77,6 +79,7 @@ impl Settings {
         Self {
             duration_ms: duration,
             step_ms: step.map(|(step, _)| step),
+            step_origin: step.map(|(_, node)| node.place.clone()),
             control_ms: control,
             seed: fields
                 .optional("seed")

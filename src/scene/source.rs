@@ -126,6 +126,13 @@ fn ends_line(text: &str, at: usize, byte: u8) -> bool {
     byte == b'\n' || (byte == b'\r' && text.as_bytes().get(at + 1) != Some(&b'\n'))
 }
 
+impl Default for Place {
+    /// A place in no file, for what was not read from one.
+    fn default() -> Self {
+        Self::new(&Source::new("", ""), 0..0)
+    }
+}
+
 impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.source, &other.source) && self.span() == other.span()

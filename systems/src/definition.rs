@@ -72,6 +72,8 @@ pub enum Reversal {
 /// An ionic current: `gbar * prod(x^p) * (V - E_rev)`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChannelDefinition {
+    /// Name of the definition; a cell may call the channel otherwise.
+    pub name: String,
     /// Gates, at most two (activation, inactivation). None: a leak.
     pub gates: Vec<GateDefinition>,
     /// Reversal potential.
