@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{output, setting, table};
+use super::{message, output, setting, table};
 use crate::run::{self, Failure};
 use crate::scene;
 
@@ -16,16 +16,16 @@ pub(super) struct Arguments {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Model time at which the run ends (ms).
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     duration_ms: Option<f64>,
     /// Integration step (ms).
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     step_ms: Option<f64>,
     /// Interval of homeostasis and controllers (ms).
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     control_ms: Option<f64>,
     /// Seed of every random stream.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = setting::seed)]
     seed: Option<u64>,
     /// `exponential` (fixed step) or `reference` (adaptive, slow, for validation).
     #[arg(long, value_name = "NAME")]
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     summary.warnings.splice(0..0, notes);
     if !arguments.quiet && !arguments.json {
         for warning in &summary.warnings {
-            eprintln!("warning: {warning}");
+            message(&format!("warning: {warning}\n"));
         }
     }
     if arguments.json {

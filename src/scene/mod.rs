@@ -11,6 +11,7 @@ pub mod diagnostic;
 mod hash;
 mod include;
 mod library;
+mod memory;
 mod merge;
 pub mod model;
 mod names;

@@ -2,14 +2,15 @@
 //! can act out.
 
 use homarus_systems::address::{
-    Address, CellNames, CellScalar, ChannelNames, EdgeNames, Names, PathError,
+    Address, CellNames, CellScalar, ChannelNames, ChannelScalar, Domain, EdgeNames, Names,
+    PathError,
 };
-use homarus_systems::definition::SynapseDefinition;
+use homarus_systems::definition::{Reversal, SynapseDefinition};
 use homarus_systems::protocol as engine;
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
-    model::{Action, Current, Entry, Regulator, Scene},
+    model::{Action, Current, Entry, NegativeConductance, Regulator, Scene},
 };
 
 /// Checks every path of the protocol.
@@ -88,6 +89,38 @@ pub fn names(scene: &Scene) -> Names {
     }
 }
 
+/// Why one of `targets` may not be given a value, if so.
+pub(super) fn refusal(scene: &Scene, targets: &[Address], value: f64) -> Option<String> {
+    let mut domains = targets.iter().map(|target| domain(scene, *target));
+    let (domain, why) = domains.find(|(domain, _)| !domain.holds(value))?;
+    Some(format!("expected {}{why}", domain.words()))
+}
+
+/// Which values a scalar of this scene may be given, and what to add where it is not.
+fn domain(scene: &Scene, target: Address) -> (Domain, &'static str) {
+    match target {
+        Address::Channel(_, _, ChannelScalar::Gbar) => match scene.negative_conductance {
+            NegativeConductance::Allow => (Domain::Any, ""),
+            _ => (
+                target.domain(),
+                "; one that is meant to be needs `negative_conductance: \"allow\"` in the scene",
+            ),
+        },
+        Address::Cell(cell, CellScalar::Ca) if has_nernst(scene, cell) => (
+            Domain::Positive,
+            ": a Nernst potential of the cell is the logarithm of the concentration",
+        ),
+        _ => (target.domain(), ""),
+    }
+}
+
+fn has_nernst(scene: &Scene, cell: usize) -> bool {
+    let mut channels = scene.cell_types[scene.cells[cell].cell_type]
+        .channels
+        .iter();
+    channels.any(|(_, channel)| matches!(channel.reversal, Reversal::Nernst { .. }))
+}
+
 fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
     let fail = |error: PathError| {
         Diagnostic::at(&entry.origin, error.message)
@@ -95,10 +128,21 @@ fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Ac
             .maybe_help(error.help)
     };
     let scalars = |path: &str| names.scalars(path).map_err(fail);
+    let given = |path: &str, value: f64| {
+        let targets = scalars(path)?;
+        match refusal(scene, &targets, value) {
+            Some(help) => Err(
+                Diagnostic::at(&entry.origin, format!("`{path}` cannot be {value}"))
+                    .label("this path")
+                    .help(help),
+            ),
+            None => Ok(targets),
+        }
+    };
     let cells = |path: &str| names.select_cells(path).map_err(fail);
     Ok(match &entry.action {
         Action::Set { path, to } => vec![engine::Action::Set {
-            targets: scalars(path)?,
+            targets: given(path, *to)?,
             to: *to,
         }],
         Action::Scale { path, by } => {
@@ -109,7 +153,7 @@ fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Ac
         }
         Action::Ramp { path, to, over_ms } => {
             vec![engine::Action::Ramp {
-                targets: scalars(path)?,
+                targets: given(path, *to)?,
                 to: *to,
                 over_ms: *over_ms,
             }]
@@ -232,8 +276,18 @@ fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Ac
             }]
         }
         Action::Reset { cells: path, v, ca } => {
+            let cells = cells(path)?;
+            let calcium = |cell: &usize| Address::Cell(*cell, CellScalar::Ca);
+            let targets: Vec<Address> = cells.iter().map(calcium).collect();
+            if let Some(ca) = ca
+                && let Some(help) = refusal(scene, &targets, *ca)
+            {
+                let message = format!("calcium cannot be reset to {ca}");
+                let error = Diagnostic::at(&entry.origin, message).label("of this cell");
+                return Err(error.help(help));
+            }
             vec![engine::Action::Reset {
-                cells: cells(path)?,
+                cells,
                 v: *v,
                 ca: *ca,
             }]

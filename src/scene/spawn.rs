@@ -1,6 +1,6 @@
 //! A checked scene becomes a network of the engine.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use homarus_systems::{
     address::{Address, PathError},
@@ -13,8 +13,10 @@ use homarus_systems::{
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
+    memory,
     model::{Cell, Conductance, Edge, Scene},
-    paths,
+    paths, settings,
+    source::Place,
 };
 
 /// A scalar overridden before the start: path and value.
@@ -26,6 +28,17 @@ pub type Override = (String, f64);
 /// # Errors
 /// Kinetics that no table can hold, a path that names nothing.
 pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagnostics> {
+    if let Some(error) = settings::timing(
+        Some(scene.duration_ms),
+        scene.step_ms,
+        scene.control_ms,
+        None,
+    ) {
+        return Err(error.into());
+    }
+    if let Some(error) = memory::shortage(scene, memory::available()) {
+        return Err(error.into());
+    }
     let timing = Timing {
         dt: scene.step_ms,
         control: scene.control_ms,
@@ -48,16 +61,16 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
         let spec = neuron(scene, cell, &types[cell.cell_type]);
         simulation
             .neuron(spec)
-            .map_err(|e| Diagnostic::new(format!("cell `{}`: {e}", cell.name)))?;
+            .map_err(|error| kinetics(&cell.origin, &format!("cell `{}`", cell.name), &error))?;
     }
     for edge in &scene.edges {
         simulation
             .edge(synapse(scene, edge))
-            .map_err(|e| Diagnostic::new(e.to_string()))?;
+            .map_err(|error| kinetics(&edge.origin, "this edge", &error))?;
     }
     simulation.groups(scene.groups.clone());
     for (path, value) in overrides {
-        preset(&mut simulation, path, *value)?;
+        preset(&mut simulation, scene, path, *value)?;
     }
     Ok(simulation)
 }
@@ -73,8 +86,22 @@ pub fn resolve(simulation: &Simulation, path: &str) -> Result<Vec<Address>, Diag
         .map_err(|e: PathError| Diagnostic::new(e.message).maybe_help(e.help))
 }
 
-fn preset(simulation: &mut Simulation, path: &str, value: f64) -> Result<(), Diagnostic> {
-    for address in resolve(simulation, path)? {
+/// The error for `what` whose kinetics no table can hold.
+fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnostic {
+    Diagnostic::at(place, format!("{what}: {error}")).label("its kinetics cannot be tabulated")
+}
+
+fn preset(
+    simulation: &mut Simulation,
+    scene: &Scene,
+    path: &str,
+    value: f64,
+) -> Result<(), Diagnostic> {
+    let targets = resolve(simulation, path)?;
+    if let Some(help) = paths::refusal(scene, &targets, value) {
+        return Err(Diagnostic::new(format!("`{path}` cannot be {value}")).help(help));
+    }
+    for address in targets {
         simulation
             .preset(address, value)
             .map_err(|e| Diagnostic::new(format!("`{path}` cannot be set: {e}")))?;
