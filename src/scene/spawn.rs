@@ -72,6 +72,7 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
     for (path, value) in overrides {
         preset(&mut simulation, scene, path, *value)?;
     }
+    paths::rehearse(scene, &simulation.world)?;
     Ok(simulation)
 }
 
