@@ -411,6 +411,7 @@ fn bad_numbers() {
    ╰────
   help: a conductance below zero would drive the voltage away from its
         reversal potential
+        `negative_conductance: "allow"` in the scene lets it
 
   × expected a number
    ╭─[scene.ron:6:54]

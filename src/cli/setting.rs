@@ -29,7 +29,10 @@ pub(super) fn apply(
         })?;
         let (path, value) = (path.trim(), value.trim());
         if seen.contains(&path) {
-            return Err(wrong(format!("`--set {path}` is given twice"), None));
+            return Err(wrong(
+                format!("`--set {path}` is given twice"),
+                Some("keep one of the two".to_string()),
+            ));
         }
         seen.push(path);
         if !path.contains('.') && !SETTINGS.contains(&path) {

@@ -181,8 +181,8 @@ pub(super) const fn maximal_conductance(rule: Option<NegativeConductance>) -> Ru
     match rule {
         Some(NegativeConductance::Allow) | None => ANY,
         Some(_) => not_negative(
-            "a conductance below zero would drive the voltage away from its reversal potential; \
-             one that is meant to needs `negative_conductance: \"allow\"` in the scene",
+            "a conductance below zero would drive the voltage away from its reversal potential\n\
+             `negative_conductance: \"allow\"` in the scene lets it",
         ),
     }
 }

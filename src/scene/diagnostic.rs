@@ -1,6 +1,6 @@
 //! What is wrong with a scene, where, and what to do about it; rendering of all of it for people.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
@@ -107,10 +107,36 @@ impl Diagnostic {
     }
 }
 
+/// Lines between which two places are shown in one excerpt.
+const LINES: usize = 8;
+
 /// Whether two places fit into one excerpt; the renderer would show all lines between them.
 fn shown_together(a: &Place, b: &Place) -> bool {
-    const LINES: usize = 8;
-    Arc::ptr_eq(a.source(), b.source()) && a.line().abs_diff(b.line()) <= LINES
+    let (excerpt, span) = (excerpt(a), b.span());
+    Arc::ptr_eq(a.source(), b.source())
+        && a.line().abs_diff(b.line()) <= LINES
+        && excerpt.start <= span.start
+        && span.end <= excerpt.end
+}
+
+/// What of a text the renderer may show around a place: all of it, unless a line nearby is longer
+/// than a person would read; then a piece of the place's own.
+fn excerpt(place: &Place) -> Range<usize> {
+    const READABLE: usize = 300;
+    const AROUND: usize = 60;
+    let (text, span) = (place.source().text(), place.span());
+    let above = text[..span.start].rsplit('\n').take(LINES + 1);
+    let below = text[span.start..].split('\n').take(LINES + 1);
+    let (left, right) = (
+        above.clone().next().map_or(0, str::len),
+        below.clone().next().map_or(0, str::len),
+    );
+    if left + right <= READABLE && above.chain(below).all(|line| line.len() <= READABLE) {
+        return 0..text.len();
+    }
+    let from = span.start - left.min(AROUND);
+    let to = span.start + right.min(span.len().min(READABLE) + AROUND);
+    text.floor_char_boundary(from)..text.ceil_char_boundary(to)
 }
 
 /// More errors than a person works through at a time are counted, not shown.
@@ -231,12 +257,15 @@ impl std::error::Error for Diagnostics {}
 #[derive(Debug)]
 struct Report<'a> {
     error: &'a Diagnostic,
-    text: Option<NamedText<'a>>,
+    text: Option<Excerpt<'a>>,
 }
 
 impl<'a> Report<'a> {
     fn new(error: &'a Diagnostic) -> Self {
-        let text = error.place.as_ref().map(|place| NamedText(place.source()));
+        let text = error.place.as_ref().map(|place| Excerpt {
+            source: place.source(),
+            shown: excerpt(place),
+        });
         Self { error, text }
     }
 }
@@ -261,37 +290,53 @@ impl miette::Diagnostic for Report<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let place = self.error.place.as_ref()?;
-        let primary = LabeledSpan::new_primary_with_span(self.error.label.clone(), place.span());
+        let (place, text) = (self.error.place.as_ref()?, self.text.as_ref()?);
+        let primary =
+            LabeledSpan::new_primary_with_span(self.error.label.clone(), text.span(place));
         let others = self
             .error
             .others
             .iter()
             .filter(move |(other, _)| shown_together(place, other))
-            .map(|(other, label)| LabeledSpan::new_with_span(Some(label.clone()), other.span()));
+            .map(|(other, label)| {
+                LabeledSpan::new_with_span(Some(label.clone()), text.span(other))
+            });
         Some(Box::new(std::iter::once(primary).chain(others)))
     }
 }
 
-/// A text that names the places in it. The renderer would count columns in bytes, so line and
-/// column are made part of the name.
+/// What is shown of a text, which names the places in it. The renderer would count columns in
+/// bytes, so line and column are made part of the name.
 #[derive(Debug)]
-struct NamedText<'a>(&'a Arc<Source>);
+struct Excerpt<'a> {
+    source: &'a Arc<Source>,
+    shown: Range<usize>,
+}
 
-impl SourceCode for NamedText<'_> {
+impl Excerpt<'_> {
+    /// A place as the renderer finds it, counted from the start of what is shown.
+    fn span(&self, place: &Place) -> Range<usize> {
+        let Range { start, end } = place.span();
+        start - self.shown.start..end.min(self.shown.end) - self.shown.start
+    }
+}
+
+impl SourceCode for Excerpt<'_> {
     fn read_span<'a>(
         &'a self,
         span: &SourceSpan,
         lines_before: usize,
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let inner = self.0.text().read_span(span, lines_before, lines_after)?;
-        let start = span.offset();
+        let text = &self.source.text()[self.shown.clone()];
+        let inner = text.read_span(span, lines_before, lines_after)?;
+        let place = |at: usize| Place::new(self.source, at..at);
+        let lines_above = place(self.shown.start).line() - 1;
         Ok(Box::new(MietteSpanContents::new_named(
-            Place::new(self.0, start..start).to_string(),
+            place(self.shown.start + span.offset()).to_string(),
             inner.data(),
             *inner.span(),
-            inner.line(),
+            lines_above + inner.line(),
             inner.column(),
             // Labels lie so close together that one excerpt shall hold them all: it reaches far.
             usize::MAX / 2,

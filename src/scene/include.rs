@@ -96,6 +96,9 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| match error.kind() {
             ErrorKind::NotFound => Unread::new("does not exist".to_owned(), ""),
+            ErrorKind::PermissionDenied => {
+                Unread::new(format!("cannot be read: {error}"), "may you read it?")
+            }
             ErrorKind::IsADirectory => Unread::new(
                 "is a folder, not a file".to_owned(),
                 "name the `.ron` file in it",

@@ -54,7 +54,7 @@ pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
     let found = if is_path {
         Found::on_disk(Path::new(name_or_path)).map_err(|Unread { problem, help }| {
             Diagnostic::new(format!("`{name_or_path}` {problem}"))
-                .maybe_help(help.or_else(|| shipped_instead(name_or_path)))
+                .help(help.unwrap_or_else(|| shipped_instead(name_or_path)))
         })?
     } else {
         [Kind::Network, Kind::Study]
@@ -106,14 +106,17 @@ fn finish<T>(value: Option<T>, mut errors: Diagnostics) -> Result<T, Diagnostics
     }
 }
 
-/// A hint where a path cannot be read but names what ships.
-fn shipped_instead(path: &str) -> Option<String> {
-    let stem = Path::new(path).file_stem()?.to_str()?;
-    let mut kinds = [Kind::Network, Kind::Study].into_iter();
-    kinds.find(|kind| shipped::find(*kind, stem).is_some())?;
-    Some(format!(
-        "`{stem}` ships with Homarus: leave the folder and `.ron` away"
-    ))
+/// What to do where a scene file is not there.
+fn shipped_instead(path: &str) -> String {
+    let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str());
+    let ships = |stem: &&str| {
+        let mut kinds = [Kind::Network, Kind::Study].into_iter();
+        kinds.any(|kind| shipped::find(kind, stem).is_some())
+    };
+    match stem.filter(ships) {
+        Some(stem) => format!("`{stem}` ships with Homarus: leave its folder and `.ron` away"),
+        None => "`homarus list networks` shows the scenes that ship".to_owned(),
+    }
 }
 
 /// The error for a name that is neither a path nor shipped.

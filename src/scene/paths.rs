@@ -143,7 +143,7 @@ fn domain(scene: &Scene, target: Address) -> (Domain, &'static str) {
             NegativeConductance::Allow => (Domain::Any, ""),
             _ => (
                 target.domain(),
-                "; one that is meant to be needs `negative_conductance: \"allow\"` in the scene",
+                "\n`negative_conductance: \"allow\"` in the scene lets it be negative",
             ),
         },
         Address::Cell(cell, CellScalar::Ca) if has_nernst(scene, cell) => (

@@ -185,7 +185,9 @@ fn syntax_error(source: &Arc<Source>, error: &ron::error::SpannedError) -> Diagn
             .label(found)
             .help("a file holds one struct"),
         (Error::ExceededRecursionLimit, _) => {
-            Diagnostic::at(&here, "brackets are nested too deeply").label("more than 128 levels")
+            Diagnostic::at(&here, "brackets are nested too deeply")
+                .label("one level too many")
+                .help("no scene needs more than ten")
         }
         (other, _) => Diagnostic::at(&here, lower_first(&other.to_string())).label(found),
     };

@@ -236,7 +236,7 @@ pub enum CompileError {
         v: f64,
     },
     /// A steady state outside 0..1 or a negative time constant.
-    #[error("gate `{channel}.{gate}`: {what} is {value} at V = {v} mV")]
+    #[error("gate `{channel}.{gate}`: {what} is {value} at V = {v} mV, expected {expected}")]
     Range {
         /// Channel.
         channel: String,
@@ -246,6 +246,8 @@ pub enum CompileError {
         what: &'static str,
         /// Its value.
         value: f64,
+        /// Which values it may have.
+        expected: &'static str,
         /// Voltage (mV).
         v: f64,
     },
@@ -457,11 +459,12 @@ impl CellType {
                 None => (String::new(), String::new()),
             };
             match e.what {
-                Some((what, value)) => CompileError::Range {
+                Some((what, value, expected)) => CompileError::Range {
                     channel,
                     gate,
                     what,
                     value,
+                    expected,
                     v: e.v,
                 },
                 None => CompileError::Pole {

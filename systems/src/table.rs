@@ -44,8 +44,8 @@ pub struct BadValue {
     pub column: usize,
     /// Voltage (mV).
     pub v: f64,
-    /// What is out of range and its value; `None`: it is not finite.
-    pub what: Option<(&'static str, f64)>,
+    /// What is out of range, its value and what it may be; `None`: it is not finite.
+    pub what: Option<(&'static str, f64, &'static str)>,
 }
 
 /// Rows over V.
@@ -117,10 +117,10 @@ fn fill(row: &mut [f64], gate: &GatePair, v: f64, dt: f64) -> Result<(), BadValu
     let inf = eval_removable(gate.inf, v, at).ok_or_else(|| bad(None))?;
     let tau = eval_removable(gate.tau, v, at).ok_or_else(|| bad(None))?;
     if !(-1e-9..=1.0 + 1e-9).contains(&inf) {
-        return Err(bad(Some(("the steady state", inf))));
+        return Err(bad(Some(("the steady state", inf, "0 to 1"))));
     }
     if tau < 0.0 {
-        return Err(bad(Some(("the time constant (ms)", tau))));
+        return Err(bad(Some(("the time constant (ms)", tau, "0 or more"))));
     }
     // tau = 0 makes the gate instantaneous: -dt/0 = -inf and exp(-inf) = 0. A scaled exponent is
     // interpolated, so it stays finite.

@@ -227,7 +227,9 @@ impl Names {
             .filter(|k| called(&self.edges[*k]))
             .collect();
         if found.is_empty() {
-            let help = if between.is_empty() {
+            let help = if self.edges.is_empty() {
+                Some("the network has no edges".to_string())
+            } else if between.is_empty() {
                 suggestion(
                     owner,
                     (0..self.edges.len())
