@@ -2,7 +2,11 @@
 //!
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
+mod files;
+mod interrupt;
 mod list;
+mod new;
+mod progress;
 mod run;
 mod setting;
 mod table;
@@ -27,6 +31,7 @@ struct Arguments {
 enum Verb {
     Run(run::Arguments),
     List(list::Arguments),
+    New(new::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -47,6 +52,7 @@ pub fn main() -> ExitCode {
     let outcome = match &arguments.verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::List(arguments) => list::run(arguments),
+        Verb::New(arguments) => new::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,8 +60,17 @@ pub fn main() -> ExitCode {
             eprint!("{}", errors.render(color(), width()));
             ExitCode::from(2)
         }
+        Err(Failure::Directory(refusal)) => {
+            let refused = Diagnostic::new(refusal.message).help(refusal.help);
+            eprint!("{}", Diagnostics::from(refused).render(color(), width()));
+            ExitCode::from(2)
+        }
         Err(Failure::Run(error)) => {
             eprintln!("homarus: {error}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Stopped(at)) => {
+            eprintln!("homarus: stopped at {at} of model time");
             ExitCode::from(1)
         }
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,

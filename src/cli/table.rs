@@ -53,7 +53,7 @@ pub(super) fn render(scene: &Scene, summary: &Summary) -> String {
     text
 }
 
-fn seconds(ms: f64) -> String {
+pub(super) fn seconds(ms: f64) -> String {
     if ms >= 1000.0 {
         format!("{} s", ms / 1000.0)
     } else {

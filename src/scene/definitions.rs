@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The `format` every file states; a later one may read otherwise.
-const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 
 /// More channels do not fit the widest table of lanes.
 const MAX_CHANNELS: usize = 32;

@@ -5,10 +5,11 @@
 //! the fields of the scene are read (`network`, `protocol`).
 
 mod cell;
+pub mod copy;
 mod decode;
 mod definitions;
 pub mod diagnostic;
-mod hash;
+mod document;
 mod include;
 mod library;
 mod merge;

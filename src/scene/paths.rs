@@ -1,5 +1,5 @@
-//! Resolves the paths of a scene's protocol against its cells and edges, to entries the engine
-//! can act out.
+//! Resolves the paths of a scene against its cells and edges: those it sets, samples and acts on in
+//! its protocol.
 
 use homarus_systems::address::{
     Address, CellNames, CellScalar, ChannelNames, EdgeNames, Names, PathError,
@@ -10,15 +10,84 @@ use homarus_systems::protocol as engine;
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
     model::{Action, Current, Entry, Regulator, Scene},
+    source::Place,
 };
 
-/// Checks every path of the protocol.
+/// Checks every path of a scene.
 pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
     let names = names(scene);
+    let set = scene.set.iter().map(|s| (s.path.as_str(), &s.origin));
+    let samples = scene.samples.iter().flat_map(|s| &s.paths);
+    let sampled = samples.map(|(path, origin)| (path.as_str(), origin));
+    for (path, origin) in set.chain(sampled) {
+        if let Err(error) = scalars(&names, path, origin) {
+            errors.push(error);
+        }
+    }
     for entry in &scene.protocol {
         if let Err(error) = resolve(scene, &names, entry) {
             errors.push(error);
         }
+    }
+}
+
+/// The scalars a path written at `origin` names.
+fn scalars(names: &Names, path: &str, origin: &Place) -> Result<Vec<Address>, Diagnostic> {
+    names.scalars(path).map_err(|error| at(origin, error))
+}
+
+fn at(origin: &Place, error: PathError) -> Diagnostic {
+    Diagnostic::at(origin, error.message)
+        .label("this path")
+        .maybe_help(error.help)
+}
+
+/// What a scene sets before the start, in order.
+///
+/// # Errors
+/// Every path that names nothing.
+pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Address, f64)>, Diagnostics> {
+    let read = scene.set.iter().map(|setting| {
+        let addresses = scalars(names, &setting.path, &setting.origin)?;
+        let value = |address| (address, setting.value);
+        Ok(addresses.into_iter().map(value).collect())
+    });
+    all_or_errors(read)
+}
+
+/// What a scene samples, request by request: interval (ms) and scalars, each once.
+///
+/// # Errors
+/// Every path that names nothing.
+pub fn samples(scene: &Scene, names: &Names) -> Result<Vec<(f64, Vec<Address>)>, Diagnostics> {
+    let read = scene.samples.iter().map(|request| {
+        let mut addresses = Vec::new();
+        for (path, origin) in &request.paths {
+            for address in scalars(names, path, origin)? {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
+        Ok(vec![(request.every_ms, addresses)])
+    });
+    all_or_errors(read)
+}
+
+/// The lists in a row, or every error.
+fn all_or_errors<T>(
+    lists: impl Iterator<Item = Result<Vec<T>, Diagnostic>>,
+) -> Result<Vec<T>, Diagnostics> {
+    let (mut all, mut errors) = (Vec::new(), Diagnostics::default());
+    for list in lists {
+        match list {
+            Ok(list) => all.extend(list),
+            Err(error) => errors.push(error),
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(all),
+        false => Err(errors),
     }
 }
 
@@ -28,26 +97,14 @@ pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
 /// Every path that names nothing.
 pub fn protocol(scene: &Scene) -> Result<Vec<engine::Entry>, Diagnostics> {
     let names = names(scene);
-    let mut entries = Vec::new();
-    let mut errors = Diagnostics::default();
-    for entry in &scene.protocol {
-        match resolve(scene, &names, entry) {
-            Ok(actions) => {
-                let at_ms = entry.at_ms;
-                entries.extend(
-                    actions
-                        .into_iter()
-                        .map(|action| engine::Entry { at_ms, action }),
-                );
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
-        Ok(entries)
-    } else {
-        Err(errors)
-    }
+    all_or_errors(scene.protocol.iter().map(|entry| {
+        let at_ms = entry.at_ms;
+        let timed = |action| engine::Entry { at_ms, action };
+        Ok(resolve(scene, &names, entry)?
+            .into_iter()
+            .map(timed)
+            .collect())
+    }))
 }
 
 /// Names of everything in a scene.
@@ -89,12 +146,8 @@ pub fn names(scene: &Scene) -> Names {
 }
 
 fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
-    let fail = |error: PathError| {
-        Diagnostic::at(&entry.origin, error.message)
-            .label("this path")
-            .maybe_help(error.help)
-    };
-    let scalars = |path: &str| names.scalars(path).map_err(fail);
+    let fail = |error: PathError| at(&entry.origin, error);
+    let scalars = |path: &str| scalars(names, path, &entry.origin);
     let cells = |path: &str| names.select_cells(path).map_err(fail);
     Ok(match &entry.action {
         Action::Set { path, to } => vec![engine::Action::Set {
