@@ -1,3 +1,7 @@
-//! What a run leaves behind.
+//! What a run leaves behind: its summary, and its bundle on disk.
 
+pub mod bundle;
+pub mod machine;
+pub mod staging;
 pub mod summary;
+pub mod table;
