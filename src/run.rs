@@ -43,6 +43,9 @@ pub enum Failure {
     /// The user broke the run off at this model time.
     #[error("stopped at {0} of model time")]
     Stopped(String),
+    /// The bundle cannot be written; nothing of it is left.
+    #[error("the bundle cannot be written: {0}")]
+    Bundle(io::Error),
     /// The outcome cannot be written.
     #[error(transparent)]
     Output(#[from] io::Error),
@@ -122,7 +125,7 @@ pub fn run_attended(
     };
     let clock = Instant::now();
     let (status, error, end_ms) = session.run(&mut simulation, pulse);
-    session.disk?;
+    session.disk.map_err(Failure::Bundle)?;
     let means = |window: usize, cell: usize| mean_calcium(&simulation.world, window, cell, end_ms);
     let finished = session.stream.finish(end_ms, means);
     let mut summary = Summary {
@@ -136,7 +139,11 @@ pub fn run_attended(
     let bundle = match session.recorder {
         Some(recorder) => {
             let manifest = |files: &[_]| manifest::text(&summary, files);
-            Some(recorder.finish(end_ms, scene, manifest)?)
+            Some(
+                recorder
+                    .finish(end_ms, scene, manifest)
+                    .map_err(Failure::Bundle)?,
+            )
         }
         None => None,
     };

@@ -9,7 +9,7 @@
 mod helpers;
 
 use helpers::{Folder, PASSIVE, bits, events, network, read, run, scene_text, stg, value};
-use homarus::scene::{Scene, spawn};
+use homarus::scene::{Scene, model::Setting, spawn};
 use homarus_systems::{
     assembly::Simulation,
     homeostasis::Homeostat,

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::record::bundle;
+use crate::record::staging;
 
 /// How often the user has asked to stop.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ impl Interrupt {
             if asked.0.fetch_add(1, Ordering::Relaxed) == 0 {
                 return;
             }
-            bundle::abandon();
+            staging::abandon();
             eprintln!("\nhomarus: stopped at once, nothing written");
             process::exit(1);
         });

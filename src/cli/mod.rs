@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::record::bundle::Refusal;
 use crate::run::Failure;
 use crate::scene::{Diagnostic, Diagnostics};
 
@@ -60,10 +61,14 @@ pub fn main() -> ExitCode {
             eprint!("{}", errors.render(color(), width()));
             ExitCode::from(2)
         }
-        Err(Failure::Directory(refusal)) => {
-            let refused = Diagnostic::new(refusal.message).help(refusal.help);
-            eprint!("{}", Diagnostics::from(refused).render(color(), width()));
+        Err(Failure::Directory(Refusal::Request { message, help })) => {
+            let refused = Diagnostics::from(Diagnostic::new(message).help(help));
+            eprint!("{}", refused.render(color(), width()));
             ExitCode::from(2)
+        }
+        Err(Failure::Directory(Refusal::Disk(error))) | Err(Failure::Bundle(error)) => {
+            eprintln!("homarus: the bundle cannot be written: {error}");
+            ExitCode::from(1)
         }
         Err(Failure::Run(error)) => {
             eprintln!("homarus: {error}");

@@ -135,22 +135,24 @@ fn ending(
     quiet: bool,
 ) -> Result<(), Failure> {
     let end = table::seconds(summary.model_ms);
-    match (bundle, summary.status) {
-        (Some(bundle), Status::Complete) if !quiet => {
-            eprintln!("bundle written to {}", bundle.dir.display());
+    if let Some(bundle) = bundle {
+        let path = bundle.path().display();
+        match summary.status {
+            Status::Complete if quiet => {}
+            Status::Complete => eprintln!("bundle written to {path}"),
+            status => eprintln!("what there is up to {end} is in {path}, marked as {status}"),
         }
-        (Some(bundle), Status::Stopped | Status::Failed) => {
-            let dir = bundle.dir.display();
-            eprintln!(
-                "what there is up to {end} is in {dir}, marked as {}",
-                summary.status
-            );
-        }
-        _ => {}
     }
-    match (error, summary.status) {
-        (Some(error), _) => Err(error.into()),
-        (None, Status::Stopped) => Err(Failure::Stopped(end)),
+    match (error, summary.status, bundle) {
+        (Some(error), ..) => Err(error.into()),
+        (None, Status::Stopped, _) => Err(Failure::Stopped(end)),
+        (None, _, Some(Published::Beside { path, wanted, why })) => {
+            Err(Failure::Bundle(io::Error::other(format!(
+                "as {}: the name {why}; it is whole, in {}",
+                wanted.display(),
+                path.display()
+            ))))
+        }
         _ => Ok(()),
     }
 }

@@ -25,7 +25,7 @@ pub fn text(summary: &Summary, files: &[FileDigest]) -> String {
     let manifest = Manifest {
         summary,
         written_unix_s: now.map_or(0, |time| time.as_secs()),
-        machine: Machine::this(),
+        machine: Machine::here(),
         threads: rayon::current_num_threads(),
         command_line: std::env::args_os()
             .map(|argument| argument.to_string_lossy().into_owned())

@@ -14,7 +14,7 @@ use super::{
     bundle::{
         Bundle, BurstRow, EventRow, FileDigest, Layout, Published, Refusal, Request, Rows, SpikeRow,
     },
-    samples::Samples,
+    sampling::Sampling,
 };
 use crate::{
     rhythm::{Cycle, Cycles, RhythmSpec},
@@ -25,7 +25,7 @@ use crate::{
 pub struct Recorder {
     bundle: Bundle,
     cycles: Cycles,
-    samples: Samples,
+    samples: Sampling,
 }
 
 impl Recorder {
@@ -40,7 +40,7 @@ impl Recorder {
         simulation: &Simulation,
     ) -> Result<Self, Refusal> {
         let observers = simulation.world.resource::<Observers>();
-        let samples = Samples::new(simulation.names(), observers);
+        let samples = Sampling::new(simulation.names(), observers);
         let layout = Layout {
             scene: scene.name.clone(),
             scene_hash: scene.hash(),

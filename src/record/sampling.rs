@@ -6,11 +6,11 @@ use homarus_systems::{
     schedule::Clock,
 };
 
-use super::bundle::SampleRow;
+use super::bundle::Samples;
 
 /// Where the values of every request go.
 #[derive(Clone, Debug, Default)]
-pub struct Samples {
+pub struct Sampling {
     /// Owners of sampled scalars, cells before edges, each in scene order.
     pub owners: Vec<String>,
     /// Sampled scalars and their units, in the order in which they were asked for.
@@ -19,10 +19,10 @@ pub struct Samples {
     places: Vec<Vec<(usize, usize)>>,
 }
 
-impl Samples {
+impl Sampling {
     /// Lays out the requests of a network.
     pub fn new(names: &Names, observers: &Observers) -> Self {
-        let mut layout = Samples::default();
+        let mut layout = Sampling::default();
         let requests = || observers.samplers.iter().map(|sampler| &sampler.addresses);
         let mut all: Vec<Address> = requests().flatten().copied().collect();
         all.sort_unstable_by_key(|address| owner_order(*address));
@@ -55,10 +55,14 @@ impl Samples {
     }
 
     /// Takes the rows away that have been sampled; all requests have been read up to now.
-    pub fn take(&self, observers: &mut Observers, clock: &Clock) -> Vec<SampleRow> {
+    pub fn take(&self, observers: &mut Observers, clock: &Clock) -> Samples {
         let samplers = observers.samplers.iter_mut();
         let mut requests: Vec<_> = samplers.map(|s| s.rows.drain(..).peekable()).collect();
-        let mut rows = Vec::new();
+        let mut rows = Samples::default();
+        let width = self.scalars.len();
+        // One instant: a row of scalars for each owner, and whether it is sampled at all.
+        let mut values = vec![None; self.owners.len() * width];
+        let mut sampled = vec![false; self.owners.len()];
         loop {
             let times = requests
                 .iter_mut()
@@ -66,25 +70,20 @@ impl Samples {
             let Some(t_ms) = times.min_by(f64::total_cmp) else {
                 return rows;
             };
-            let mut instant: Vec<Vec<Option<f64>>> = vec![Vec::new(); self.owners.len()];
             for (rows, places) in requests.iter_mut().zip(&self.places) {
-                let Some((_, values)) = rows.next_if(|(t, _)| clock.coincide(*t, t_ms)) else {
+                let Some((_, row)) = rows.next_if(|(t, _)| clock.coincide(*t, t_ms)) else {
                     continue;
                 };
-                for ((owner, scalar), value) in places.iter().zip(values) {
-                    instant[*owner].resize(self.scalars.len(), None);
-                    instant[*owner][*scalar] = Some(value);
+                for ((owner, scalar), value) in places.iter().zip(row) {
+                    sampled[*owner] = true;
+                    values[owner * width + scalar] = Some(value);
                 }
             }
-            let sampled = instant
-                .into_iter()
-                .enumerate()
-                .filter(|(_, values)| !values.is_empty());
-            rows.extend(sampled.map(|(owner, values)| SampleRow {
-                t_ms,
-                owner: owner as u32,
-                values,
-            }));
+            for (owner, row) in values.chunks_mut(width).enumerate() {
+                if std::mem::take(&mut sampled[owner]) {
+                    rows.push(t_ms, owner as u32, row.iter_mut().map(Option::take));
+                }
+            }
         }
     }
 }
