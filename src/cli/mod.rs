@@ -2,7 +2,9 @@
 //!
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
+mod check;
 mod list;
+mod overview;
 mod run;
 mod setting;
 mod table;
@@ -26,6 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Run(run::Arguments),
+    Check(check::Arguments),
     List(list::Arguments),
 }
 
@@ -45,11 +48,12 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match &arguments.verb {
-        Verb::Run(arguments) => run::run(arguments),
-        Verb::List(arguments) => list::run(arguments),
+        Verb::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Check(arguments) => check::run(arguments),
+        Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Input(errors)) => {
             eprint!("{}", errors.render(color(), width()));
             ExitCode::from(2)

@@ -1,6 +1,7 @@
 //! What the command line overrides: settings before the network is built, scalars after.
 
 use crate::run::Failure;
+use crate::scene::Place;
 use crate::scene::model::{Integrator, Scene};
 use crate::scene::spawn::Override;
 
@@ -30,7 +31,10 @@ pub(super) fn apply(
         let number = number(path, value)?;
         match path {
             "duration_ms" => notes.extend(shorten(scene, positive(path, number)?)),
-            "step_ms" => scene.step_ms = positive(path, number)?,
+            "step_ms" => {
+                scene.step_ms = positive(path, number)?;
+                scene.step_origin = Place::default();
+            }
             "control_ms" => scene.control_ms = positive(path, number)?,
             "seed" => scene.seed = seed(value)?,
             _ => overrides.push((path.to_string(), number)),

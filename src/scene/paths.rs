@@ -88,7 +88,12 @@ pub fn names(scene: &Scene) -> Names {
     }
 }
 
-fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
+/// One entry as the engine acts it out.
+pub(super) fn resolve(
+    scene: &Scene,
+    names: &Names,
+    entry: &Entry,
+) -> Result<Vec<engine::Action>, Diagnostic> {
     let fail = |error: PathError| {
         Diagnostic::at(&entry.origin, error.message)
             .label("this path")
