@@ -2,10 +2,12 @@
 //!
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
+mod check;
 mod files;
 mod interrupt;
 mod list;
 mod new;
+mod overview;
 mod progress;
 mod run;
 mod setting;
@@ -31,6 +33,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Run(run::Arguments),
+    Check(check::Arguments),
     List(list::Arguments),
     New(new::Arguments),
 }
@@ -51,12 +54,13 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match &arguments.verb {
-        Verb::Run(arguments) => run::run(arguments),
-        Verb::List(arguments) => list::run(arguments),
-        Verb::New(arguments) => new::run(arguments),
+        Verb::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Check(arguments) => check::run(arguments),
+        Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Input(errors)) => {
             eprint!("{}", errors.render(color(), width()));
             ExitCode::from(2)

@@ -29,7 +29,10 @@ pub(super) fn apply(
         let number = number(path, value)?;
         match path {
             "duration_ms" => notes.extend(shorten(scene, positive(path, number)?)),
-            "step_ms" => scene.step_ms = positive(path, number)?,
+            "step_ms" => {
+                scene.step_ms = positive(path, number)?;
+                scene.step_origin = Place::default();
+            }
             "control_ms" => scene.control_ms = positive(path, number)?,
             "seed" => scene.seed = seed(value)?,
             _ => {

@@ -15,6 +15,7 @@ use super::{
         index_of, integer, key, map, not_negative, number, text,
     },
     diagnostic::{Diagnostic, Diagnostics},
+    known_rhythms,
     library::Library,
     names::{self, Role},
     syntax::{Key, Node, Value},
@@ -409,6 +410,11 @@ pub(super) fn cell(
         (None, _) => Some(None),
         _ => None,
     };
+    let rhythms = match (fields.optional("rhythms"), known) {
+        (Some(node), Some(channels)) => known_rhythms::read(node, channels, errors),
+        (None, _) => Some(Vec::new()),
+        _ => None,
+    };
     fields.finish(errors);
     Some(CellDefinition {
         name: name?,
@@ -419,6 +425,7 @@ pub(super) fn cell(
         start: start?,
         dic: dic?,
         homeostat_reference: reference?,
+        rhythms: rhythms?,
     })
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use homarus_systems::{
     definition::{
         CalciumPool, CellDefinition, ChannelDefinition, DicDefinition, GateDefinition,
-        GateKinetics, Influx, Reversal, Start, SynapseDefinition, SynapseKind, ThresholdRule,
-        Timescale,
+        GateKinetics, Influx, KnownRhythm, Reversal, Start, SynapseDefinition, SynapseKind,
+        ThresholdRule, Timescale,
     },
     kinetics::Expression,
 };
@@ -52,10 +52,14 @@ impl Scene {
     }
 
     /// blake3, in hexadecimal, of [`Self::text`] without what is only observed: the name, the
-    /// duration, windows, rhythms and samples.
+    /// duration, windows, rhythms and samples, and what is known of cell types.
     pub fn hash(&self) -> String {
+        let mut scene = self.clone();
+        for cell in &mut scene.cell_types {
+            cell.rhythms.clear();
+        }
         let observed = ["name", "duration_ms", "windows", "rhythms", "samples"];
-        let mut identity = fields(self);
+        let mut identity = fields(&scene);
         identity.retain(|(name, _)| !observed.contains(name));
         let mut text = String::new();
         lay_out(&Ron::Struct("Scene", identity), 0, 0, &mut text);
@@ -305,7 +309,33 @@ fn cell_type(cell: &CellDefinition) -> Ron {
     if let Some(channel) = &cell.homeostat_reference {
         fields.push(("homeostat_reference", text(channel)));
     }
+    if !cell.rhythms.is_empty() {
+        let rhythms = cell.rhythms.iter().map(known_rhythm);
+        fields.push(("rhythms", Ron::List(rhythms.collect())));
+    }
     Ron::Struct("Cell", fields)
+}
+
+fn known_rhythm(rhythm: &KnownRhythm) -> Ron {
+    let mut fields = vec![
+        ("about", text(&rhythm.about)),
+        ("source", text(&rhythm.source)),
+    ];
+    if let Some(condition) = &rhythm.condition {
+        let parameter = format!("{}.{}", condition.channel, condition.parameter);
+        fields.push(("parameter", Ron::Text(parameter)));
+        fields.push(("at_least", Ron::Number(condition.at_least)));
+    }
+    let errors = rhythm.step_errors.iter().map(|(step, error)| {
+        let fields = vec![
+            ("step_ms", Ron::Number(*step)),
+            ("error", Ron::Number(*error)),
+        ];
+        Ron::Struct("", fields)
+    });
+    fields.push(("period_ms", Ron::Number(rhythm.period)));
+    fields.push(("step_errors", Ron::List(errors.collect())));
+    Ron::Struct("", fields)
 }
 
 fn calcium(pool: &CalciumPool) -> Ron {

@@ -145,7 +145,12 @@ pub fn names(scene: &Scene) -> Names {
     }
 }
 
-fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
+/// One entry as the engine acts it out.
+pub(super) fn resolve(
+    scene: &Scene,
+    names: &Names,
+    entry: &Entry,
+) -> Result<Vec<engine::Action>, Diagnostic> {
     let fail = |error: PathError| at(&entry.origin, error);
     let scalars = |path: &str| scalars(names, path, &entry.origin);
     let cells = |path: &str| names.select_cells(path).map_err(fail);
