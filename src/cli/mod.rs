@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(Failure::Input(errors)) => {
-            eprint!("{}", errors.render(color(), width()));
+            message(&errors.render(color(), width()));
             ExitCode::from(2)
         }
         Err(Failure::Directory(Refusal::Request { message, help })) => {
@@ -75,7 +75,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
         Err(Failure::Run(error)) => {
-            eprintln!("homarus: {error}");
+            message(&format!("homarus: {error}\n"));
             ExitCode::from(1)
         }
         Err(Failure::Stopped(at)) => {
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
         }
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => {
-            eprintln!("homarus: the output cannot be written: {error}");
+            message(&format!("homarus: the output cannot be written: {error}\n"));
             ExitCode::from(1)
         }
     }
@@ -110,6 +110,11 @@ fn output(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// Writes a message to stderr. Where that is closed there is nobody to tell.
+fn message(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// An error of the command line itself.

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use clap::Args;
 use homarus_systems::assembly::RunError;
 
-use super::{interrupt::Interrupt, output, progress::Kind, setting, table};
+use super::{interrupt::Interrupt, message, output, progress::Kind, setting, table};
 use crate::{
     record::{
         bundle::{Published, Request},
@@ -27,16 +27,16 @@ pub(super) struct Arguments {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Model time at which the run ends (ms).
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     duration_ms: Option<f64>,
     /// Integration step (ms).
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     step_ms: Option<f64>,
     /// Interval of homeostasis and controllers (ms).
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     control_ms: Option<f64>,
     /// Seed of every random stream.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = setting::seed)]
     seed: Option<u64>,
     /// `exponential` (fixed step) or `reference` (adaptive, slow, for validation).
     #[arg(long, value_name = "NAME")]
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } = outcome?;
     if !quiet && !arguments.json {
         for warning in &summary.warnings {
-            eprintln!("warning: {warning}");
+            message(&format!("warning: {warning}\n"));
         }
     }
     let summary = summary.brief();
@@ -139,8 +139,10 @@ fn ending(
         let path = bundle.path().display();
         match summary.status {
             Status::Complete if quiet => {}
-            Status::Complete => eprintln!("bundle written to {path}"),
-            status => eprintln!("what there is up to {end} is in {path}, marked as {status}"),
+            Status::Complete => message(&format!("bundle written to {path}\n")),
+            status => message(&format!(
+                "what there is up to {end} is in {path}, marked as {status}\n"
+            )),
         }
     }
     match (error, summary.status, bundle) {

@@ -4,7 +4,12 @@ use crate::run::Failure;
 use crate::scene::model::{Integrator, Samples, Scene, Setting};
 use crate::scene::{Place, Source};
 
+use homarus_systems::nearest::nearest;
+
 use super::wrong;
+
+/// Settings that `--set` knows beside the scalars of the network.
+const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
 
 /// Applies every `PATH=VALUE`: settings at once, scalars as if the scene set them last. What is
 /// dropped is told in `notes`.
@@ -26,6 +31,9 @@ pub(super) fn apply(
             return Err(wrong(format!("`--set {path}` is given twice"), None));
         }
         seen.push(path);
+        if !path.contains('.') && !SETTINGS.contains(&path) {
+            return Err(unknown(path));
+        }
         let number = number(path, value)?;
         match path {
             "duration_ms" => notes.extend(shorten(scene, positive(path, number)?)),
@@ -34,7 +42,11 @@ pub(super) fn apply(
                 scene.step_origin = Place::default();
             }
             "control_ms" => scene.control_ms = positive(path, number)?,
-            "seed" => scene.seed = seed(value)?,
+            "seed" => {
+                scene.seed = seed(value).map_err(|wanted| {
+                    wrong(format!("`seed` cannot be `{value}`: {wanted}"), None)
+                })?;
+            }
             _ => {
                 scene.set.retain(|setting| setting.path != path);
                 scene.set.push(Setting {
@@ -92,25 +104,33 @@ fn number(path: &str, value: &str) -> Result<f64, Failure> {
         })
 }
 
+/// The error for a word that is neither a setting nor a path.
+fn unknown(path: &str) -> Failure {
+    let help = match nearest(path, SETTINGS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "settings are {}; a scalar of the network is written CELL.SCALAR, CELL.CHANNEL.SCALAR or PRE->POST.SCALAR, as `homarus list paths SCENE` shows them",
+            SETTINGS.join(", ")
+        ),
+    };
+    wrong(format!("there is no setting `{path}`"), Some(help))
+}
+
 /// A positive number of the command line.
 pub(super) fn positive(name: &str, value: f64) -> Result<f64, Failure> {
     if value > 0.0 && value.is_finite() {
         return Ok(value);
     }
-    Err(wrong(
-        format!("`{name}` must be above 0, found {value}"),
-        None,
-    ))
+    let wanted = "write a finite number of ms above 0".to_string();
+    Err(wrong(format!("`{name}` cannot be {value}"), Some(wanted)))
 }
 
-fn seed(value: &str) -> Result<u64, Failure> {
+/// A seed; the error says what one looks like.
+pub(super) fn seed(value: &str) -> Result<u64, String> {
     let plain = value.replace('_', "");
-    plain.parse().map_err(|_| {
-        wrong(
-            format!("`seed`: `{value}` is no whole number from 0 up"),
-            None,
-        )
-    })
+    plain
+        .parse()
+        .map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 /// Sets the duration; what then lies beyond it is dropped, and told.

@@ -7,8 +7,8 @@ use homarus_systems::definition::{CellDefinition, SynapseDefinition, SynapseKind
 use super::{
     cell::CellFields,
     decode::{
-        ANY, Fields, Rule, above_zero, fraction, index_of, integer, key, keys, list, map,
-        not_negative, number, text,
+        ANY, CONDUCTANCE, Fields, Rule, above_zero, fraction, index_of, integer, key, keys, list,
+        map, maximal_conductance, not_negative, number, text,
     },
     definitions::{header, optional_area},
     diagnostic::{Diagnostic, Diagnostics},
@@ -47,6 +47,7 @@ pub(super) fn scene(
     let settings = Settings::read(&mut fields, errors);
 
     let mut network = Network::new(library, head);
+    network.maximal_conductance = maximal_conductance(settings.negative_conductance);
     match fields.required("cells") {
         Some(node) => network.read_cells(node, errors),
         None => {
@@ -165,6 +166,8 @@ pub(super) struct Known<'n> {
     pub cells: Vec<(&'n str, Option<bool>)>,
     /// Channels of all cell types.
     pub channels: Vec<&'n str>,
+    /// Which maximal conductances are allowed.
+    pub maximal_conductance: Rule,
 }
 
 /// Cells and edges while they are read. A cell or edge with an error is `None`, so that indices
@@ -172,6 +175,8 @@ pub(super) struct Known<'n> {
 struct Network<'l> {
     library: &'l mut Library,
     head: Place,
+    /// Which maximal conductances are allowed.
+    maximal_conductance: Rule,
     types: Vec<(String, CellDefinition)>,
     kinds: Vec<(String, SynapseKind)>,
     names: Vec<Key>,
@@ -186,6 +191,7 @@ impl<'l> Network<'l> {
         Self {
             library,
             head,
+            maximal_conductance: CONDUCTANCE,
             types: Vec::new(),
             kinds: Vec::new(),
             names: Vec::new(),
@@ -218,6 +224,7 @@ impl<'l> Network<'l> {
                 .zip(areas)
                 .collect(),
             channels,
+            maximal_conductance: self.maximal_conductance,
         }
     }
 
@@ -257,7 +264,14 @@ impl<'l> Network<'l> {
         fields.finish(errors);
         let (index, own_area) = (index?, own_area?);
         let definition = &self.types[index].1;
-        given.read(key, index, definition, own_area, errors)
+        given.read(
+            key,
+            index,
+            definition,
+            own_area,
+            self.maximal_conductance,
+            errors,
+        )
     }
 
     /// The index of the cell type a cell names, read when it is first met.
@@ -356,7 +370,7 @@ impl<'l> Network<'l> {
             .required("kind")
             .and_then(|node| self.kind(node, errors));
         let g_node = fields.required("g");
-        let g = g_node.and_then(|node| units::conductance(node, errors));
+        let g = g_node.and_then(|node| units::conductance(node, CONDUCTANCE, errors));
         let name = match fields.optional("name") {
             Some(node) => key(node, errors).and_then(|name| {
                 names::check(&name, Role::Edge, errors).then_some(Some(name.text))

@@ -1,6 +1,6 @@
 //! A checked scene becomes a network of the engine.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use homarus_systems::{
     assembly::{ControllerSpec, EdgeSpec, HomeostatSpec, NeuronSpec, Simulation, Timing},
@@ -12,8 +12,10 @@ use homarus_systems::{
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
+    memory,
     model::{Cell, Conductance, Edge, Scene},
-    paths,
+    paths, settings,
+    source::Place,
 };
 
 /// Builds the network of a scene, ready to start.
@@ -21,6 +23,17 @@ use super::{
 /// # Errors
 /// Kinetics that no table can hold, a path that names nothing.
 pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
+    if let Some(error) = settings::timing(
+        Some(scene.duration_ms),
+        scene.step_ms,
+        scene.control_ms,
+        None,
+    ) {
+        return Err(error.into());
+    }
+    if let Some(error) = memory::shortage(scene, memory::available()) {
+        return Err(error.into());
+    }
     let timing = Timing {
         dt: scene.step_ms,
         control: scene.control_ms,
@@ -46,16 +59,21 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
         let spec = neuron(scene, cell, &types[cell.cell_type]);
         simulation
             .neuron(spec)
-            .map_err(|e| Diagnostic::new(format!("cell `{}`: {e}", cell.name)))?;
+            .map_err(|error| kinetics(&cell.origin, &format!("cell `{}`", cell.name), &error))?;
     }
     for edge in &scene.edges {
         simulation
             .edge(synapse(scene, edge))
-            .map_err(|e| Diagnostic::new(e.to_string()))?;
+            .map_err(|error| kinetics(&edge.origin, "this edge", &error))?;
     }
     simulation.groups(scene.groups.clone());
     preset(&mut simulation, scene)?;
     Ok(simulation)
+}
+
+/// The error for `what` whose kinetics no table can hold.
+fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnostic {
+    Diagnostic::at(place, format!("{what}: {error}")).label("its kinetics cannot be tabulated")
 }
 
 /// Sets what the scene sets by path, so that whatever is derived from start values follows.

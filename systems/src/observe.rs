@@ -7,6 +7,7 @@ use bevy_ecs::prelude::*;
 
 use crate::address::{Address, read};
 use crate::calcium::{Calcium, CalciumIntegral};
+use crate::channels::{CellTypeId, CellTypes};
 use crate::membrane::Voltage;
 use crate::schedule::{Clock, Integrator, NeuronIndex, Neurons, Place};
 
@@ -244,7 +245,7 @@ pub fn windows(
 
 /// A network that went wrong.
 #[derive(Resource, Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{variable} of cell `{cell}` is {value} at t = {t_ms} ms: the run has left all sense")]
+#[error("{variable} of cell `{cell}` is {value} at t = {t_ms} ms: {why}")]
 pub struct Runaway {
     /// Name of the cell.
     pub cell: String,
@@ -254,6 +255,13 @@ pub struct Runaway {
     pub value: f64,
     /// Model time (ms).
     pub t_ms: f64,
+    /// What is wrong with that.
+    pub why: &'static str,
+}
+
+impl Runaway {
+    /// What is wrong with a value that is not finite or no cell's.
+    pub const SENSELESS: &'static str = "the run has left all sense";
 }
 
 /// Voltages beyond this (mV) are no membrane's.
@@ -261,34 +269,42 @@ const V_LIMIT: f64 = 1e4;
 /// Calcium beyond this (µM) is no cell's.
 const CA_LIMIT: f64 = 1e9;
 
-/// System: looks for values that are not finite or beyond all sense.
+/// System: looks for values that are not finite or beyond all sense, and for calcium of which a
+/// Nernst potential has no logarithm.
 pub fn guard(
     clock: Res<Clock>,
     neurons: Res<Neurons>,
-    state: Query<(&NeuronIndex, &Voltage, &Calcium)>,
+    types: Res<CellTypes>,
+    state: Query<(&NeuronIndex, &CellTypeId, &Voltage, &Calcium)>,
     mut commands: Commands,
 ) {
     let wrong = |x: f64, limit: f64| !x.is_finite() || x.abs() > limit;
-    let mut first: Option<(u32, &'static str, f64)> = None;
-    for (index, v, ca) in &state {
-        let found = if wrong(v.0, V_LIMIT) {
-            ("V", v.0)
+    let mut first: Option<(u32, &'static str, f64, &'static str)> = None;
+    for (index, id, v, ca) in &state {
+        let (variable, value, why) = if wrong(v.0, V_LIMIT) {
+            ("V", v.0, Runaway::SENSELESS)
         } else if wrong(ca.0, CA_LIMIT) {
-            ("Ca", ca.0)
+            ("Ca", ca.0, Runaway::SENSELESS)
+        } else if ca.0 <= 0.0 && types.get(*id).has_nernst {
+            (
+                "Ca",
+                ca.0,
+                "the Nernst potential of the cell has no value there",
+            )
         } else {
             continue;
         };
-        if first.is_none_or(|(i, _, _)| index.0 < i) {
-            first = Some((index.0, found.0, found.1));
+        if first.is_none_or(|(i, ..)| index.0 < i) {
+            first = Some((index.0, variable, value, why));
         }
     }
-    if let Some((index, variable, value)) = first {
-        let cell = neurons.name(index as usize).to_string();
+    if let Some((index, variable, value, why)) = first {
         commands.insert_resource(Runaway {
-            cell,
+            cell: neurons.name(index as usize).to_string(),
             variable,
             value,
             t_ms: clock.now(),
+            why,
         });
     }
 }
