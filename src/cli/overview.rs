@@ -13,8 +13,8 @@ use crate::scene::{
     model::{Action, Cell, Current, Integrator, Regulator, Scene},
 };
 
-/// Columns of the page.
-const WIDTH: u16 = 80;
+/// Columns of the page, one for the padding that is cut off included.
+const WIDTH: u16 = 81;
 
 /// Names that are listed before the rest is counted.
 const LISTED: usize = 12;
@@ -44,7 +44,7 @@ const SPIKES_PER_S: f64 = 40.0;
 /// The page about a scene whose network is in its start state.
 pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
     let mut page = Page::default();
-    page.row(&scene.name, &scene.about);
+    page.row("scene", &format!("{}: {}", scene.name, scene.about));
     if !scene.source.is_empty() {
         page.row("source", &scene.source);
     }
@@ -62,6 +62,9 @@ pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
     page.row("cost", &cost(scene));
     page.text()
 }
+
+/// Units that a line does not break before.
+const UNITS: [&str; 7] = ["%", "ms", "mS/cm²", "µM", "mV", "MB", "min"];
 
 /// Rows of a title and a text, wrapped.
 #[derive(Default)]
@@ -105,14 +108,6 @@ fn thousands(n: f64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// "1 cell", "2 cells".
-fn count(n: usize, one: &str) -> String {
-    match n {
-        1 => format!("1 {one}"),
-        n => format!("{} {one}s", thousands(n as f64)),
-    }
 }
 
 fn steps(scene: &Scene) -> f64 {
@@ -202,14 +197,19 @@ fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
     }
 }
 
-/// Cells that a property groups: one text, the cells it holds for.
-fn grouped(scene: &Scene, property: impl Fn(&Cell) -> Option<String>) -> Vec<(String, Vec<usize>)> {
-    let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+/// Cells that a property groups: the property, the cells it holds for.
+fn grouped<P: PartialEq>(
+    scene: &Scene,
+    property: impl Fn(&Cell) -> Option<P>,
+) -> Vec<(P, Vec<usize>)> {
+    let mut groups: Vec<(P, Vec<usize>)> = Vec::new();
     for (k, cell) in scene.cells.iter().enumerate() {
-        let Some(text) = property(cell) else { continue };
-        match groups.iter_mut().find(|(known, _)| *known == text) {
+        let Some(found) = property(cell) else {
+            continue;
+        };
+        match groups.iter_mut().find(|(known, _)| *known == found) {
             Some((_, cells)) => cells.push(k),
-            None => groups.push((text, vec![k])),
+            None => groups.push((found, vec![k])),
         }
     }
     groups
@@ -224,26 +224,33 @@ fn regulation(scene: &Scene, page: &mut Page) {
     let off = |on: bool| if on { "" } else { ", off at first" };
     let regulated = grouped(scene, |cell| {
         let homeostat = cell.homeostat.as_ref()?;
-        Some(format!(
-            "{} to {} µM Ca{}",
+        Some([
             channels(cell, &homeostat.channels),
-            homeostat.settings.ca_target,
-            off(homeostat.on)
-        ))
+            format!(
+                "homeostasis to {} µM Ca{}",
+                homeostat.settings.ca_target,
+                off(homeostat.on)
+            ),
+        ])
     });
     let modulated = grouped(scene, |cell| {
         let controller = cell.controller.as_ref()?;
-        Some(format!(
-            "{} to g_s {}, g_u {}{}",
+        Some([
             channels(cell, &controller.channels),
-            controller.g_s,
-            controller.g_u,
-            off(controller.on)
-        ))
+            format!(
+                "controller to g_s {}, g_u {}{}",
+                controller.g_s,
+                controller.g_u,
+                off(controller.on)
+            ),
+        ])
     });
-    for (title, groups) in [("homeostat", regulated), ("controller", modulated)] {
-        for (text, cells) in groups {
-            page.row(title, &format!("{}: {text}", names(scene, &cells)));
+    for (title, groups) in [("regulated", regulated), ("modulated", modulated)] {
+        for ([channels, how], cells) in groups {
+            page.row(
+                title,
+                &format!("{channels} of {}: {how}", names(scene, &cells)),
+            );
         }
     }
 }
@@ -275,11 +282,7 @@ fn time_line(scene: &Scene, page: &mut Page) {
         .collect();
     let windows = scene.windows.iter();
     events.extend(windows.map(|window| {
-        let text = format!(
-            "window {} opens, to {}",
-            window.label,
-            seconds(window.to_ms)
-        );
+        let text = format!("window {}, to {}", window.label, seconds(window.to_ms));
         (window.from_ms, text)
     }));
     events.push((scene.duration_ms, "end".to_owned()));
@@ -411,7 +414,7 @@ fn accuracy(scene: &Scene, pace: &Pace, page: &mut Page) {
     for (known, cells) in &pace.rhythms {
         let error = known.error_at(scene.step_ms).filter(|_| fixed);
         let error = error.map_or(String::new(), |e| {
-            format!(", the step makes it about {} wrong", percent(e))
+            format!(", about {} wrong at this step", percent(e))
         });
         page.row(
             "known",
@@ -446,9 +449,9 @@ fn cost(scene: &Scene) -> String {
     let wall_s = steps(scene) * (lanes as f64 * NEURON_NS + edges * EDGE_NS) * 1e-9;
     let time = match wall_s {
         s if s < 0.1 => "less than 0.1 s".to_owned(),
-        s if s < 120.0 => format!("about {} s", digits(s, 2)),
-        s if s < 7200.0 => format!("about {} min", digits(s / 60.0, 2)),
-        s => format!("about {} h", digits(s / 3600.0, 2)),
+        s if s < 120.0 => format!("about {} s", digits(s, 1)),
+        s if s < 7200.0 => format!("about {} min", digits(s / 60.0, 1)),
+        s => format!("about {} h", digits(s / 3600.0, 1)),
     };
     let longer = match kernel_name() {
         "avx512" => "",

@@ -48,12 +48,12 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
         let spec = neuron(scene, cell, &types[cell.cell_type]);
         simulation
             .neuron(spec)
-            .map_err(|e| Diagnostic::new(format!("cell `{}`: {e}", cell.name)))?;
+            .map_err(|e| Diagnostic::at(&cell.origin, format!("cell `{}`: {e}", cell.name)))?;
     }
     for edge in &scene.edges {
         simulation
             .edge(synapse(scene, edge))
-            .map_err(|e| Diagnostic::new(e.to_string()))?;
+            .map_err(|e| Diagnostic::at(&edge.origin, e.to_string()))?;
     }
     simulation.groups(scene.groups.clone());
     for (path, value) in overrides {
