@@ -283,7 +283,7 @@ fn a_step_longer_than_the_fastest_gate() {
         &lint,
         "a step of 0.1 ms is longer than the fastest time constant",
         1,
-        52,
+        47,
         &["it stays stable", "`step_ms: 0.05` resolves it", "per ms"],
     );
     assert_none(0.05, &pair(""));
@@ -303,7 +303,7 @@ fn a_step_too_long_for_a_slow_burster() {
         &lint,
         "a step of 0.05 ms is too long for slow bursts",
         1,
-        52,
+        47,
         &[
             "slow bursts of `S1`: known of cell type `stg`",
             "`step_ms: 0.01` is right to 1 %",
@@ -356,7 +356,7 @@ fn an_edge_without_weight() {
         &lint,
         "`A->B` has no weight",
         3,
-        53,
+        54,
         &["give it a `g`", "`set: \"A->B.g\", to: 0.8`"],
     );
     let later = |entry: &str| with_edges(edges, &format!("protocol: [(at_ms: 5000, {entry})]"));
@@ -486,28 +486,28 @@ fn a_window_shorter_than_three_periods() {
 
 #[test]
 fn references_below_zero() {
-    let lint = only(0.025, &regulated("g_s: 40, g_u: 4", ""));
+    let lint = only(0.025, &regulated("g_s: 80, g_u: 4", ""));
     assert_told(
         &lint,
         "the reference of `A.CaS.gbar` is negative at these targets",
         4,
         13,
         &[
-            "solved at V_th = -49.6",
+            "solved at V_th = -52.0",
             "`A.CaS.gbar` is held at 0",
             "ask for targets nearer",
         ],
     );
     assert_none(0.025, &regulated("g_s: -8, g_u: 4", ""));
     // A controller that is never on asks for nothing.
-    assert_none(0.025, &regulated("g_s: 40, g_u: 4, on: false", ""));
+    assert_none(0.025, &regulated("g_s: 80, g_u: 4, on: false", ""));
     let protocol = |entry: &str| {
         regulated(
             "g_s: -8, g_u: 4",
             &format!("protocol: [(at_ms: 6000, {entry})]"),
         )
     };
-    let later = only(0.025, &protocol("modulate: \"A\", g_s: -60"));
+    let later = only(0.025, &protocol("modulate: \"A\", g_s: -100"));
     assert_told(
         &later,
         "the reference of `A.A.gbar` is negative at these targets",

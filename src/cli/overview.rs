@@ -87,13 +87,19 @@ impl Page {
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(WIDTH);
         let mut last = String::new();
-        for [title, text] in self.0 {
+        for [title, mut text] in self.0 {
+            for unit in UNITS {
+                text = text.replace(&format!(" {unit}"), &format!("\u{a0}{unit}"));
+            }
             let shown = if title == last { "" } else { &title };
             table.add_row([shown, &text]);
             last = title;
         }
-        let lines = table.lines();
-        lines.map(|line| format!("{}\n", line.trim_end())).collect()
+        // The first column is padded on its left, which a page without a frame does not need.
+        let lines = table.lines().map(|line| line.replace('\u{a0}', " "));
+        lines
+            .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end()))
+            .collect()
     }
 }
 
