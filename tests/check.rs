@@ -160,6 +160,7 @@ fn overrides_are_judged() {
         "{}",
         stderr(&output)
     );
+    assert!(stdout(&output).contains("A->B.g to 0"), "set by path");
     assert!(
         stdout(&output).contains("g 0 to 0.8 mS/cm²"),
         "{}",
@@ -171,8 +172,7 @@ fn overrides_are_judged() {
         told.contains("a step of 0.05 ms is too long for slow bursts"),
         "{told}"
     );
-    // The step stands on the command line, so no place in the scene is shown.
-    assert!(!told.contains("step_ms: 0.01, //"), "{told}");
+    assert!(told.contains("command line:1:7"), "{told}");
     let told = stderr(&check(&["half_centre", "--set", "A.KCa.tm=20"]));
     assert!(told.contains("slow bursts of `A`:"), "{told}");
 }
@@ -512,7 +512,7 @@ fn references_below_zero() {
         &later,
         "the reference of `A.A.gbar` is negative at these targets",
         6,
-        37,
+        36,
         &[],
     );
     assert_none(0.025, &protocol("modulate: \"A\", g_s: 0"));

@@ -28,8 +28,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut scene = scene::read(&arguments.scene)?;
     let mut notes = Vec::new();
-    let overrides = setting::apply(&mut scene, &arguments.set, &mut notes)?;
-    let mut network = spawn::spawn(&scene, &overrides)?;
+    setting::apply(&mut scene, &arguments.set, &mut notes)?;
+    let mut network = spawn::spawn(&scene)?;
     // A network that cannot start is an error of its scene: nothing has run yet.
     network
         .start()

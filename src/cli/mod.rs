@@ -3,8 +3,12 @@
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
 mod check;
+mod files;
+mod interrupt;
 mod list;
+mod new;
 mod overview;
+mod progress;
 mod run;
 mod setting;
 mod table;
@@ -14,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::record::bundle::Refusal;
 use crate::run::Failure;
 use crate::scene::{Diagnostic, Diagnostics};
 
@@ -30,6 +35,7 @@ enum Verb {
     Run(run::Arguments),
     Check(check::Arguments),
     List(list::Arguments),
+    New(new::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -51,20 +57,34 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::Check(arguments) => check::run(arguments),
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,
         Err(Failure::Input(errors)) => {
-            eprint!("{}", errors.render(color(), width()));
+            message(&errors.render(color(), width()));
             ExitCode::from(2)
         }
+        Err(Failure::Directory(Refusal::Request { message, help })) => {
+            let refused = Diagnostics::from(Diagnostic::new(message).help(help));
+            eprint!("{}", refused.render(color(), width()));
+            ExitCode::from(2)
+        }
+        Err(Failure::Directory(Refusal::Disk(error))) | Err(Failure::Bundle(error)) => {
+            eprintln!("homarus: the bundle cannot be written: {error}");
+            ExitCode::from(1)
+        }
         Err(Failure::Run(error)) => {
-            eprintln!("homarus: {error}");
+            message(&format!("homarus: {error}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Stopped(at)) => {
+            eprintln!("homarus: stopped at {at} of model time");
             ExitCode::from(1)
         }
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => {
-            eprintln!("homarus: the output cannot be written: {error}");
+            message(&format!("homarus: the output cannot be written: {error}\n"));
             ExitCode::from(1)
         }
     }
@@ -90,6 +110,11 @@ fn output(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// Writes a message to stderr. Where that is closed there is nobody to tell.
+fn message(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// An error of the command line itself.

@@ -10,6 +10,7 @@ use homarus_systems::{
 use super::table::seconds;
 use crate::scene::{
     lint::{self, Pace, digits, percent},
+    memory,
     model::{Action, Cell, Current, Integrator, Regulator, Scene},
 };
 
@@ -31,15 +32,9 @@ const BLOCK: usize = homarus_systems::channels::BLOCK;
 const NEURON_NS: f64 = 31.0;
 const EDGE_NS: f64 = 3.0;
 
-/// Memory (bytes): the program with the tables of one cell type, then a neuron, an edge and a
-/// spike. A run of `five_neuron_cpg` over 20 s peaks at 13.6 MB; entities take 430 and 150 bytes.
-const BASE_BYTES: f64 = 13.0e6;
-const NEURON_BYTES: f64 = 600.0;
-const EDGE_BYTES: f64 = 200.0;
-const SPIKE_BYTES: f64 = 24.0;
-
-/// Spikes a second of a cell that bursts (1/s): 30 to 40 in the shipped networks.
-const SPIKES_PER_S: f64 = 40.0;
+/// Memory (bytes) of the program itself: a run of `five_neuron_cpg` peaks at 13.6 MB. What is
+/// observed is written or analysed as the run goes.
+const PROGRAM_BYTES: f64 = 12.0e6;
 
 /// The page about a scene whose network is in its start state.
 pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
@@ -261,7 +256,7 @@ fn regulation(scene: &Scene, page: &mut Page) {
     }
 }
 
-/// Groups and rhythms.
+/// Groups, rhythms, what is set by path and what is sampled.
 fn named(scene: &Scene, page: &mut Page) {
     for (name, members) in &scene.groups {
         page.row("groups", &format!("{name}: {}", names(scene, members)));
@@ -277,6 +272,19 @@ fn named(scene: &Scene, page: &mut Page) {
                 rhythm.min_spikes
             ),
         );
+    }
+    for setting in &scene.set {
+        let value = digits(setting.value, WRITTEN);
+        page.row("set", &format!("{} to {value}", setting.path));
+    }
+    for samples in &scene.samples {
+        let paths: Vec<&str> = samples
+            .paths
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
+        let every = seconds(samples.every_ms);
+        page.row("samples", &format!("{} every {every}", paths.join(", ")));
     }
 }
 
@@ -436,9 +444,7 @@ fn accuracy(scene: &Scene, pace: &Pace, page: &mut Page) {
 
 /// Memory and wall time, roughly.
 fn cost(scene: &Scene) -> String {
-    let (cells, edges) = (scene.cells.len() as f64, scene.edges.len() as f64);
-    let spikes = cells * SPIKES_PER_S * scene.duration_ms * 1e-3;
-    let bytes = BASE_BYTES + cells * NEURON_BYTES + edges * EDGE_BYTES + spikes * SPIKE_BYTES;
+    let bytes = PROGRAM_BYTES + memory::needed(scene);
     let memory = format!("about {} MB", digits((bytes * 1e-6).ceil(), 2));
     if scene.integrator == Integrator::Reference {
         return format!("{memory}; the time of an adaptive run is not foreseen");
@@ -452,7 +458,8 @@ fn cost(scene: &Scene) -> String {
     };
     let types = 0..scene.cell_types.len();
     let lanes: usize = types.map(|k| of_type(k).next_multiple_of(BLOCK)).sum();
-    let wall_s = steps(scene) * (lanes as f64 * NEURON_NS + edges * EDGE_NS) * 1e-9;
+    let wall_s =
+        steps(scene) * (lanes as f64 * NEURON_NS + scene.edges.len() as f64 * EDGE_NS) * 1e-9;
     let time = match wall_s {
         s if s < 0.1 => "less than 0.1 s".to_owned(),
         s if s < 120.0 => format!("about {} s", digits(s, 1)),

@@ -1,20 +1,23 @@
 //! What the command line overrides: settings before the network is built, scalars after.
 
 use crate::run::Failure;
-use crate::scene::Place;
-use crate::scene::model::{Integrator, Scene};
-use crate::scene::spawn::Override;
+use crate::scene::model::{Integrator, Samples, Scene, Setting};
+use crate::scene::{Place, Source};
+
+use homarus_systems::nearest::nearest;
 
 use super::wrong;
 
-/// Splits `PATH=VALUE`, applies settings to the scene and returns the scalars; what is dropped is
-/// told in `notes`.
+/// Settings that `--set` knows beside the scalars of the network.
+const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
+
+/// Applies every `PATH=VALUE`: settings at once, scalars as if the scene set them last. What is
+/// dropped is told in `notes`.
 pub(super) fn apply(
     scene: &mut Scene,
     sets: &[String],
     notes: &mut Vec<String>,
-) -> Result<Vec<Override>, Failure> {
-    let mut overrides: Vec<Override> = Vec::new();
+) -> Result<(), Failure> {
     let mut seen: Vec<&str> = Vec::new();
     for set in sets {
         let (path, value) = set.split_once('=').ok_or_else(|| {
@@ -28,19 +31,63 @@ pub(super) fn apply(
             return Err(wrong(format!("`--set {path}` is given twice"), None));
         }
         seen.push(path);
+        if !path.contains('.') && !SETTINGS.contains(&path) {
+            return Err(unknown(path));
+        }
         let number = number(path, value)?;
         match path {
             "duration_ms" => notes.extend(shorten(scene, positive(path, number)?)),
             "step_ms" => {
                 scene.step_ms = positive(path, number)?;
-                scene.step_origin = Place::default();
+                scene.step_origin = argument("--set", set, path);
             }
             "control_ms" => scene.control_ms = positive(path, number)?,
-            "seed" => scene.seed = seed(value)?,
-            _ => overrides.push((path.to_string(), number)),
+            "seed" => {
+                scene.seed = seed(value).map_err(|wanted| {
+                    wrong(format!("`seed` cannot be `{value}`: {wanted}"), None)
+                })?;
+            }
+            _ => {
+                scene.set.retain(|setting| setting.path != path);
+                scene.set.push(Setting {
+                    path: path.to_string(),
+                    value: number,
+                    origin: argument("--set", set, path),
+                });
+            }
         }
     }
-    Ok(overrides)
+    Ok(())
+}
+
+/// Adds a request for samples, `PATH:MS`.
+pub(super) fn sample(scene: &mut Scene, request: &str) -> Result<(), Failure> {
+    // A path may name a kind after a colon; the interval is what stands after the last.
+    let parts = request
+        .rsplit_once(':')
+        .map(|(path, ms)| (path.trim(), ms.trim()));
+    let every = parts.and_then(|(path, ms)| Some((path, ms.parse::<f64>().ok()?)));
+    let Some((path, every_ms)) = every else {
+        return Err(wrong(
+            format!("`--sample {request}` is no path with an interval"),
+            Some("write --sample PATH:MS, for instance --sample '*.V:1'".to_string()),
+        ));
+    };
+    scene.samples.push(Samples {
+        paths: vec![(path.to_string(), argument("--sample", request, path))],
+        every_ms: positive("--sample", every_ms)?,
+    });
+    Ok(())
+}
+
+/// The place of a part of an argument of the command line.
+fn argument(flag: &str, argument: &str, part: &str) -> Place {
+    let text = format!("{flag} {argument}");
+    let start = text.find(part).unwrap_or_default();
+    Place::new(
+        &Source::new("command line", text),
+        start..start + part.len(),
+    )
 }
 
 fn number(path: &str, value: &str) -> Result<f64, Failure> {
@@ -57,25 +104,33 @@ fn number(path: &str, value: &str) -> Result<f64, Failure> {
         })
 }
 
+/// The error for a word that is neither a setting nor a path.
+fn unknown(path: &str) -> Failure {
+    let help = match nearest(path, SETTINGS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "settings are {}; a scalar of the network is written CELL.SCALAR, CELL.CHANNEL.SCALAR or PRE->POST.SCALAR, as `homarus list paths SCENE` shows them",
+            SETTINGS.join(", ")
+        ),
+    };
+    wrong(format!("there is no setting `{path}`"), Some(help))
+}
+
 /// A positive number of the command line.
 pub(super) fn positive(name: &str, value: f64) -> Result<f64, Failure> {
     if value > 0.0 && value.is_finite() {
         return Ok(value);
     }
-    Err(wrong(
-        format!("`{name}` must be above 0, found {value}"),
-        None,
-    ))
+    let wanted = "write a finite number of ms above 0".to_string();
+    Err(wrong(format!("`{name}` cannot be {value}"), Some(wanted)))
 }
 
-fn seed(value: &str) -> Result<u64, Failure> {
+/// A seed; the error says what one looks like.
+pub(super) fn seed(value: &str) -> Result<u64, String> {
     let plain = value.replace('_', "");
-    plain.parse().map_err(|_| {
-        wrong(
-            format!("`seed`: `{value}` is no whole number from 0 up"),
-            None,
-        )
-    })
+    plain
+        .parse()
+        .map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 /// Sets the duration; what then lies beyond it is dropped, and told.

@@ -58,11 +58,12 @@ impl<'n> CellFields<'n> {
         cell_type: usize,
         definition: &CellDefinition,
         own_area: Option<f64>,
+        maximal_conductance: Rule,
         errors: &mut Diagnostics,
     ) -> Option<Cell> {
         let area = own_area.or(definition.area);
         let parameters = self.parameters(definition, errors);
-        let gbar = self.gbar(definition, area, errors);
+        let gbar = self.gbar(definition, area, maximal_conductance, errors);
         let current = self
             .current
             .map_or(Some(0.0), |node| units::current_density(node, area, errors));
@@ -119,6 +120,7 @@ impl<'n> CellFields<'n> {
         &self,
         definition: &CellDefinition,
         area: Option<f64>,
+        rule: Rule,
         errors: &mut Diagnostics,
     ) -> Option<Vec<f64>> {
         let mut gbar = vec![0.0; definition.channels.len()];
@@ -128,7 +130,7 @@ impl<'n> CellFields<'n> {
             .map_or(Some([].as_slice()), |node| map(node, errors))?;
         for (key, node) in entries {
             let lane = channel_lane(key, definition, errors);
-            let value = units::conductance_density(node, area, errors);
+            let value = units::conductance_density(node, area, rule, errors);
             match (lane, value) {
                 (Some(lane), Some(value)) => gbar[lane] = value,
                 _ => fine = false,
@@ -273,13 +275,14 @@ fn check_homeostat_type(
         .channels
         .iter()
         .position(|(name, _)| name == reference)?;
-    if gbar?[lane] == 0.0 {
+    let g = gbar?[lane];
+    if g <= 0.0 {
         errors.push(
             Diagnostic::at(
                 head,
                 format!("homeostasis needs a conductance of `{reference}` above 0"),
             )
-            .label(format!("gbar of `{reference}` is 0"))
+            .label(format!("gbar of `{reference}` is {g}"))
             .help("the time constant of every channel is in proportion to it"),
         );
         return None;

@@ -7,6 +7,7 @@ use homarus_systems::kinetics::{Expression, Variable};
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
+    model::NegativeConductance,
     names,
     source::Place,
     syntax::{Key, Node, Value},
@@ -173,6 +174,18 @@ pub(super) const fn fraction(why: &'static str) -> Rule {
 pub(super) const CONDUCTANCE: Rule = not_negative(
     "a conductance below zero would drive the voltage away from its reversal potential",
 );
+
+/// A maximal conductance of a channel under a rule for negative ones; `None` where that rule is
+/// itself wrong.
+pub(super) const fn maximal_conductance(rule: Option<NegativeConductance>) -> Rule {
+    match rule {
+        Some(NegativeConductance::Allow) | None => ANY,
+        Some(_) => not_negative(
+            "a conductance below zero would drive the voltage away from its reversal potential; \
+             one that is meant to needs `negative_conductance: \"allow\"` in the scene",
+        ),
+    }
+}
 
 impl Rule {
     /// Holds a number, found at `place`, against the rule.

@@ -23,10 +23,13 @@ use super::{
 };
 
 /// The `format` every file states; a later one may read otherwise.
-const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 
 /// More channels do not fit the widest table of lanes.
 const MAX_CHANNELS: usize = 32;
+
+/// Points of the longest scan for a threshold voltage: each takes some microseconds.
+const MAX_SCAN: f64 = 1e5;
 
 const AREA: Rule = above_zero("a membrane has an area");
 const CONCENTRATION: Rule = not_negative("a concentration is not negative");
@@ -390,7 +393,10 @@ pub(super) fn cell(
     });
     let area = optional_area(&mut fields, errors);
     let calcium = match fields.optional("calcium") {
-        Some(node) => calcium(node, area.flatten(), errors).map(Some),
+        Some(node) => {
+            let rule = concentration(channels.as_deref().unwrap_or_default());
+            calcium(node, area.flatten(), rule, errors).map(Some)
+        }
         None => Some(None),
     };
     // What follows names channels; without them it could only be called unknown.
@@ -415,7 +421,17 @@ pub(super) fn cell(
         (None, _) => Some(Vec::new()),
         _ => None,
     };
+    let head = fields.head().clone();
     fields.finish(errors);
+    if let (Some(channels), Some(None), Some(Start { ca: None, .. })) = (known, calcium, &start)
+        && channels.iter().any(|(_, channel)| is_nernst(channel))
+    {
+        errors.push(
+            Diagnostic::at(&head, "a Nernst potential needs calcium")
+                .label("this cell type has none")
+                .help("give it `calcium`, or a constant concentration: `start: (Ca: …)`"),
+        );
+    }
     Some(CellDefinition {
         name: name?,
         channels: channels?,
@@ -475,14 +491,32 @@ fn channels(
     read.into_iter().collect()
 }
 
-fn calcium(node: &Node, area: Option<f64>, errors: &mut Diagnostics) -> Option<CalciumPool> {
+fn is_nernst(channel: &ChannelDefinition) -> bool {
+    matches!(channel.reversal, Reversal::Nernst { .. })
+}
+
+/// Which concentrations of calcium a cell with these channels can have.
+fn concentration(channels: &[(String, ChannelDefinition)]) -> Rule {
+    let nernst = channels.iter().any(|(_, channel)| is_nernst(channel));
+    match nernst {
+        true => above_zero("a Nernst potential of the cell is the logarithm of the concentration"),
+        false => CONCENTRATION,
+    }
+}
+
+fn calcium(
+    node: &Node,
+    area: Option<f64>,
+    concentration: Rule,
+    errors: &mut Diagnostics,
+) -> Option<CalciumPool> {
     let mut fields = Fields::of(node, "a calcium pool", errors)?;
     let tau = fields
         .required("tau_ms")
         .and_then(|node| units::time(node, above_zero("calcium relaxes with this time"), errors));
     let rest = fields
         .required("rest_uM")
-        .and_then(|node| units::concentration(node, CONCENTRATION, errors));
+        .and_then(|node| units::concentration(node, concentration, errors));
     let influx_rule = not_negative("inward calcium current raises calcium");
     let influx = match (fields.entry("per_density"), fields.entry("per_nA")) {
         (Some((_, node)), None) => number(node, influx_rule, errors).map(Influx::PerDensity),
@@ -537,7 +571,7 @@ pub(super) fn start(
         None => Some(None),
     };
     let ca = match fields.optional("Ca") {
-        Some(node) => units::concentration(node, CONCENTRATION, errors).map(Some),
+        Some(node) => units::concentration(node, concentration(channels), errors).map(Some),
         None => Some(None),
     };
     let mut gates = Some(Vec::new());
@@ -673,7 +707,16 @@ fn threshold(node: &Node, errors: &mut Diagnostics) -> Option<ThresholdRule> {
                 .required("step")
                 .and_then(|node| number(node, above_zero("the scan would never end"), errors));
             fields.finish(errors);
-            let (from, to) = (from?, to?);
+            let (from, to, step) = (from?, to?, step?);
+            let points = (to - from) / step;
+            if points > MAX_SCAN {
+                errors.push(
+                    Diagnostic::at(&node.head(), "this scan has too many points")
+                        .label(format!("{points:.3e} points"))
+                        .help(format!("at most {MAX_SCAN:.0e}: a longer `step`, in mV")),
+                );
+                return None;
+            }
             if from >= to {
                 errors.push(
                     Diagnostic::at(
@@ -687,7 +730,7 @@ fn threshold(node: &Node, errors: &mut Diagnostics) -> Option<ThresholdRule> {
             Some(ThresholdRule::Scan {
                 from,
                 to,
-                step: step?,
+                step,
                 fallback: fallback?,
             })
         }

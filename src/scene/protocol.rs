@@ -268,7 +268,8 @@ impl<'n> Reader<'_, 'n> {
             .iter()
             .map(|(key, node)| {
                 let found = self.channel(key);
-                let value = units::conductance_density(node, None, self.errors)?;
+                let rule = self.known.maximal_conductance;
+                let value = units::conductance_density(node, None, rule, self.errors)?;
                 found.map(|()| (key.text.clone(), value))
             })
             .collect();

@@ -16,6 +16,42 @@ const REARM_MV: f64 = 0.0;
 /// Silence between two bursts (ms).
 const GAP_MS: f64 = 100.0;
 
+/// Steps of the longest run: beyond, a double no longer counts them one by one.
+const MOST_STEPS: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+
+/// What is wrong between the times of a run (ms), if anything; `place` is that of the step.
+pub(super) fn timing(
+    duration: Option<f64>,
+    step: f64,
+    control: f64,
+    place: Option<&Place>,
+) -> Option<Diagnostic> {
+    let steps = duration.map_or(0.0, |duration| duration / step);
+    let (message, found, help) = if step > control {
+        (
+            "the step is longer than the control interval",
+            format!("step_ms is {step}, control_ms is {control}"),
+            "a smaller `step_ms`, or a longer `control_ms`".to_owned(),
+        )
+    } else if steps > MOST_STEPS {
+        let duration = duration.unwrap_or_default();
+        (
+            "the run has more steps than can be counted",
+            format!("{duration:e} ms in steps of {step:e} ms: {steps:.3e} steps"),
+            format!(
+                "a run has at most 2^53, about {MOST_STEPS:.3e}, steps: a shorter `duration_ms`, or a longer `step_ms`"
+            ),
+        )
+    } else {
+        return None;
+    };
+    let error = match place {
+        Some(place) => Diagnostic::at(place, message).label(found),
+        None => Diagnostic::new(format!("{message}: {found}")),
+    };
+    Some(error.help(help))
+}
+
 /// Numbers and words at the top of a scene; `None` where one is wrong.
 pub(super) struct Settings {
     pub duration_ms: Option<f64>,
@@ -46,13 +82,9 @@ impl Settings {
             None => Some(CONTROL_MS),
         };
         if let (Some((step, node)), Some(control)) = (step, control)
-            && step > control
+            && let Some(error) = timing(duration, step, control, Some(&node.place))
         {
-            errors.push(
-                Diagnostic::at(&node.place, "the step is longer than the control interval")
-                    .label(format!("control_ms is {control}"))
-                    .help("a smaller `step_ms`, or a longer `control_ms`"),
-            );
+            errors.push(error);
         }
         let threshold = fields.entry("threshold_mV");
         let threshold_mv = match threshold {

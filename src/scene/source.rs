@@ -10,11 +10,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source shown as `name`. A byte order mark is dropped, so that column 1 is the first character.
+    /// A source shown as `name`. A byte order mark is dropped, so that column 1 is the first
+    /// character, and every line end becomes `\n`: a scene is the same scene wherever it was saved.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         let mut text = text.into();
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
+        }
+        if text.contains('\r') {
+            text = text.replace("\r\n", "\n").replace('\r', "\n");
         }
         Arc::new(Self {
             name: name.into(),
@@ -32,7 +36,7 @@ impl Source {
         &self.text
     }
 
-    /// Byte offset of a line and a column, both from 1, lines ending at `\n` only.
+    /// Byte offset of a line and a column, both from 1.
     pub(super) fn offset(&self, line: usize, column: usize) -> usize {
         let start = match line.checked_sub(2) {
             None => 0,
@@ -98,32 +102,21 @@ impl Place {
         self.within(0..len)
     }
 
-    /// Line, from 1. A line ends at `\n`, `\r\n` or `\r`.
+    /// Line, from 1.
     pub fn line(&self) -> usize {
-        let before = &self.source.text[..self.start];
-        1 + before
-            .bytes()
-            .enumerate()
-            .filter(|&(at, byte)| ends_line(&self.source.text, at, byte))
-            .count()
+        1 + self.before().matches('\n').count()
     }
 
     /// Column in characters, from 1.
     pub fn column(&self) -> usize {
-        let before = &self.source.text[..self.start];
-        let line = before
-            .bytes()
-            .enumerate()
-            .rev()
-            .find(|&(at, byte)| ends_line(&self.source.text, at, byte))
-            .map_or(0, |(at, _)| at + 1);
-        1 + before[line..].chars().count()
+        let line = self.before().rfind('\n').map_or(0, |at| at + 1);
+        1 + self.before()[line..].chars().count()
     }
-}
 
-/// Whether the byte at `at` is the last one of its line.
-fn ends_line(text: &str, at: usize, byte: u8) -> bool {
-    byte == b'\n' || (byte == b'\r' && text.as_bytes().get(at + 1) != Some(&b'\n'))
+    /// The text before this place.
+    fn before(&self) -> &str {
+        &self.source.text[..self.start]
+    }
 }
 
 impl Default for Place {

@@ -203,7 +203,7 @@ fn next_token(text: &str) -> String {
     const SHOWN: usize = 20;
     match text.chars().next() {
         None => "the end of the file".to_owned(),
-        Some('\n' | '\r') => "the end of the line".to_owned(),
+        Some('\n') => "the end of the line".to_owned(),
         Some(first) => {
             let token = &text[..token(text).max(first.len_utf8())];
             match token.char_indices().nth(SHOWN) {

@@ -67,11 +67,25 @@ fn quantity(node: &Node, rows: &[Tags], errors: &mut Diagnostics) -> Option<Quan
         ));
         return None;
     };
-    number(item, ANY, errors).map(|value| Quantity {
-        value: value * factor,
+    let value = finite(number(item, ANY, errors)? * factor, &place, errors)?;
+    Some(Quantity {
+        value,
         row: Some(row),
         place,
     })
+}
+
+/// Refuses a value that its unit, or an area, has made infinite.
+fn finite(value: f64, place: &Place, errors: &mut Diagnostics) -> Option<f64> {
+    if value.is_finite() {
+        return Some(value);
+    }
+    errors.push(
+        Diagnostic::at(place, "this value is too large")
+            .label("more than about 1.8e308 once converted")
+            .help("every number of a scene is finite"),
+    );
+    None
 }
 
 fn scalar(node: &Node, tags: Tags, rule: Rule, errors: &mut Diagnostics) -> Option<f64> {
@@ -95,9 +109,13 @@ pub(super) fn concentration(node: &Node, rule: Rule, errors: &mut Diagnostics) -
 }
 
 /// A conductance, as a density or absolute.
-pub(super) fn conductance(node: &Node, errors: &mut Diagnostics) -> Option<Conductance> {
+pub(super) fn conductance(
+    node: &Node,
+    rule: Rule,
+    errors: &mut Diagnostics,
+) -> Option<Conductance> {
     let found = quantity(node, &[CONDUCTANCE_DENSITY, CONDUCTANCE], errors)?;
-    let value = super::decode::CONDUCTANCE.check(found.value, &found.place, errors)?;
+    let value = rule.check(found.value, &found.place, errors)?;
     Some(match found.row {
         Some(1) => Conductance::Absolute(value),
         _ => Conductance::Density(value),
@@ -108,9 +126,10 @@ pub(super) fn conductance(node: &Node, errors: &mut Diagnostics) -> Option<Condu
 pub(super) fn conductance_density(
     node: &Node,
     area: Option<f64>,
+    rule: Rule,
     errors: &mut Diagnostics,
 ) -> Option<f64> {
-    match conductance(node, errors)? {
+    match conductance(node, rule, errors)? {
         Conductance::Density(value) => Some(value),
         // nS to mS.
         Conductance::Absolute(value) => per_area(value * 1e-6, node, area, errors),
@@ -144,7 +163,7 @@ fn per_area(value: f64, node: &Node, area: Option<f64>, errors: &mut Diagnostics
     if area.is_none() {
         errors.push(no_area(&node.place, "the cell"));
     }
-    area.map(|area| value / area)
+    finite(value / area?, &node.place, errors)
 }
 
 /// The error for an absolute value where `whose` area is not known.

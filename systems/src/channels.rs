@@ -14,8 +14,10 @@ use bevy_ecs::prelude::*;
 use serde::Serialize;
 
 use crate::definition::{CellDefinition, GateDefinition, Reversal};
-use crate::kinetics::{Expression, Lanes, Program, Variable, Variables, eval_removable};
-use crate::table::{GatePair, Table};
+use crate::kinetics::{
+    Comparison, Expression, Lanes, Program, Variable, Variables, eval_removable,
+};
+use crate::table::{self, GatePair, Table};
 
 /// Number of neurons a kernel treats together.
 pub const BLOCK: usize = 8;
@@ -300,6 +302,8 @@ pub struct CellType {
     /// The table of the step it was built for.
     pub table: Table,
     parameters: Vec<f64>,
+    /// Whether each parameter is worked into the table.
+    tabulated: Vec<bool>,
 }
 
 impl CellType {
@@ -322,6 +326,19 @@ impl CellType {
             .collect()
     }
 
+    /// For each parameter: whether its value is worked into the table (true), so that neurons with
+    /// different values need tables of their own, or only into factors on time constants (false).
+    pub fn tabulated_parameters(definition: &CellDefinition) -> Vec<bool> {
+        tabulated_parameters(definition)
+    }
+
+    /// Bytes of the table of a definition, about: factors on time constants add a few columns.
+    pub fn table_bytes(definition: &CellDefinition) -> usize {
+        4 * width_of(definition.channels.len()).unwrap_or(WIDTHS[2])
+            * table::ROWS
+            * size_of::<f64>()
+    }
+
     /// Compiles a definition with the given parameter values and area (cm²), tables for steps
     /// of `dt` (ms).
     ///
@@ -334,14 +351,10 @@ impl CellType {
         dt: f64,
     ) -> Result<CellType, CompileError> {
         let n = definition.channels.len();
-        let width =
-            *WIDTHS
-                .iter()
-                .find(|w| **w >= n)
-                .ok_or_else(|| CompileError::TooManyChannels {
-                    cell: definition.name.clone(),
-                    found: n,
-                })?;
+        let width = width_of(n).ok_or_else(|| CompileError::TooManyChannels {
+            cell: definition.name.clone(),
+            found: n,
+        })?;
         let mut cell = CellType {
             definition: definition.clone(),
             width,
@@ -355,6 +368,7 @@ impl CellType {
             area,
             table: Table::default(),
             parameters: parameters.to_vec(),
+            tabulated: tabulated_parameters(definition),
         };
         let mut first = 0;
         for (lane, (name, channel)) in definition.channels.iter().enumerate() {
@@ -541,11 +555,10 @@ impl CellType {
         if !Arc::ptr_eq(&self.definition, definition) || self.area != area {
             return false;
         }
-        let tabulated = tabulated_parameters(definition);
         self.parameters
             .iter()
             .zip(parameters)
-            .zip(tabulated)
+            .zip(&self.tabulated)
             .all(|((a, b), tabulated)| !tabulated || a.to_bits() == b.to_bits())
     }
 
@@ -565,6 +578,11 @@ impl CellType {
         }
         gates
     }
+}
+
+/// The smallest width that holds `n` channels.
+fn width_of(n: usize) -> Option<usize> {
+    WIDTHS.into_iter().find(|width| *width >= n)
 }
 
 fn resolve_pool(
@@ -628,13 +646,20 @@ fn default_row(row: &mut [f64], width: usize) {
 
 /// Replaces 1/tau between the ends of the bridge by the straight line that joins them; the ends
 /// keep what else tau depends on.
-fn bridged(tau: &Expression, (from, to): (f64, f64)) -> Option<Expression> {
+fn bridged(tau: &Expression, (from, to): (f64, f64)) -> Expression {
+    use Expression as E;
+    let v = || E::variable(Variable::V);
     let rate = |v: f64| tau.at(Variable::V, v).reciprocal();
     let (a, b) = (rate(from), rate(to));
-    let text = format!(
-        "if(V > {from}, if(V < {to}, 1/(({a}) + (V - ({from}))*(({b}) - ({a}))/({to} - ({from}))), {tau}), {tau})"
-    );
-    Expression::parse(&text, &[Variable::V, Variable::Ca], &[]).ok()
+    let run = E::difference(v(), E::constant(from));
+    let rise = E::product(vec![run, E::difference(b, a.clone())]);
+    let line = E::sum(a, E::quotient(rise, E::constant(to - from)));
+    let below = [v(), E::constant(to), line.reciprocal(), tau.clone()];
+    let bridge = E::conditional(Comparison::Less, below);
+    E::conditional(
+        Comparison::Greater,
+        [v(), E::constant(from), bridge, tau.clone()],
+    )
 }
 
 /// For each parameter of a cell: whether its value is worked into the table (true) or only into
@@ -702,7 +727,7 @@ fn compile_gate(
     let inf = inf.bind(lookup);
     let mut tau = tau.bind(lookup);
     if let Some(bridge) = gate.bridge {
-        tau = bridged(&tau, bridge).ok_or_else(|| pole(bridge.0))?;
+        tau = bridged(&tau, bridge);
     }
     let (of_v, of_ca): (Vec<_>, Vec<_>) = inf
         .factors()

@@ -7,6 +7,7 @@ use bevy_ecs::prelude::*;
 
 use crate::address::{Address, read};
 use crate::calcium::{Calcium, CalciumIntegral};
+use crate::channels::{CellTypeId, CellTypes};
 use crate::membrane::Voltage;
 use crate::schedule::{Clock, Integrator, NeuronIndex, Neurons, Place};
 
@@ -86,8 +87,10 @@ pub struct Sampler {
     pub addresses: Vec<Address>,
     /// Interval (ms); sample k lies at k times this.
     pub every: f64,
-    /// Rows so far: time (ms) and values in the order of `addresses`.
+    /// Rows not yet taken away: time (ms) and values in the order of `addresses`.
     pub rows: Vec<(f64, Vec<f64>)>,
+    /// Number of rows so far, those taken away included.
+    taken: u64,
     /// Values at the last time read before a sample time off the grid.
     before: Option<(f64, Vec<f64>)>,
 }
@@ -99,28 +102,29 @@ impl Sampler {
             addresses,
             every,
             rows: Vec::new(),
+            taken: 0,
             before: None,
         }
     }
 
+    /// Time of the next row (ms).
     fn due(&self) -> f64 {
-        self.rows.len() as f64 * self.every
+        self.taken as f64 * self.every
     }
 
-    /// Takes what is due by now; off the grid, what was there is interpolated between the ends of
-    /// the step, or of the part of it.
+    /// Takes what is due by now and not beyond the end of the run; off the grid, what was there is
+    /// interpolated between the ends of the step, or of the part of it.
     fn read(&mut self, world: &World, clock: &Clock) {
+        let addresses = &self.addresses;
         let here = || -> Vec<f64> {
-            let values = self.addresses.iter();
+            let values = addresses.iter();
             values
                 .map(|a| read(world, *a).unwrap_or(f64::NAN))
                 .collect()
         };
         let (now, values) = (clock.now(), LazyCell::new(here));
-        let mut rows = Vec::new();
-        let due = |rows: &[_]| (self.rows.len() + rows.len()) as f64 * self.every;
-        while clock.reached(due(&rows)) {
-            let t = due(&rows);
+        let mut t = self.taken as f64 * self.every;
+        while clock.reached(t) && (t <= clock.end() || clock.coincide(t, clock.end())) {
             let row = match (&self.before, clock.place(t)) {
                 (Some((from, before)), Place::Inside(_)) if *from < t && t < now => {
                     let weight = (t - from) / (now - from);
@@ -129,12 +133,12 @@ impl Sampler {
                 }
                 _ => values.clone(),
             };
-            rows.push((t, row));
+            self.rows.push((t, row));
+            self.taken += 1;
+            t = self.taken as f64 * self.every;
         }
-        let next = clock.place(due(&rows));
-        let before = (next == Place::Inside(clock.step())).then(|| (now, values.clone()));
-        self.before = before;
-        self.rows.append(&mut rows);
+        let before = clock.place(t) == Place::Inside(clock.step());
+        self.before = before.then(|| (now, values.clone()));
     }
 }
 
@@ -150,9 +154,10 @@ pub struct WindowMean {
 }
 
 impl WindowMean {
-    /// Mean calcium (µM) of a neuron, once the window is over.
-    pub fn mean(&self, neuron: usize) -> Option<f64> {
-        self.integral.get(neuron).map(|x| x / (self.to - self.from))
+    /// Mean calcium (µM) of a neuron from the start of the window to its end, or to `now` (ms).
+    pub fn mean(&self, neuron: usize, now: f64) -> Option<f64> {
+        let length = self.to.min(now) - self.from;
+        self.integral.get(neuron).map(|x| x / length)
     }
 }
 
@@ -240,7 +245,7 @@ pub fn windows(
 
 /// A network that went wrong.
 #[derive(Resource, Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{variable} of cell `{cell}` is {value} at t = {t_ms} ms: the run has left all sense")]
+#[error("{variable} of cell `{cell}` is {value} at t = {t_ms} ms: {why}")]
 pub struct Runaway {
     /// Name of the cell.
     pub cell: String,
@@ -250,6 +255,13 @@ pub struct Runaway {
     pub value: f64,
     /// Model time (ms).
     pub t_ms: f64,
+    /// What is wrong with that.
+    pub why: &'static str,
+}
+
+impl Runaway {
+    /// What is wrong with a value that is not finite or no cell's.
+    pub const SENSELESS: &'static str = "the run has left all sense";
 }
 
 /// Voltages beyond this (mV) are no membrane's.
@@ -257,34 +269,42 @@ const V_LIMIT: f64 = 1e4;
 /// Calcium beyond this (µM) is no cell's.
 const CA_LIMIT: f64 = 1e9;
 
-/// System: looks for values that are not finite or beyond all sense.
+/// System: looks for values that are not finite or beyond all sense, and for calcium of which a
+/// Nernst potential has no logarithm.
 pub fn guard(
     clock: Res<Clock>,
     neurons: Res<Neurons>,
-    state: Query<(&NeuronIndex, &Voltage, &Calcium)>,
+    types: Res<CellTypes>,
+    state: Query<(&NeuronIndex, &CellTypeId, &Voltage, &Calcium)>,
     mut commands: Commands,
 ) {
     let wrong = |x: f64, limit: f64| !x.is_finite() || x.abs() > limit;
-    let mut first: Option<(u32, &'static str, f64)> = None;
-    for (index, v, ca) in &state {
-        let found = if wrong(v.0, V_LIMIT) {
-            ("V", v.0)
+    let mut first: Option<(u32, &'static str, f64, &'static str)> = None;
+    for (index, id, v, ca) in &state {
+        let (variable, value, why) = if wrong(v.0, V_LIMIT) {
+            ("V", v.0, Runaway::SENSELESS)
         } else if wrong(ca.0, CA_LIMIT) {
-            ("Ca", ca.0)
+            ("Ca", ca.0, Runaway::SENSELESS)
+        } else if ca.0 <= 0.0 && types.get(*id).has_nernst {
+            (
+                "Ca",
+                ca.0,
+                "the Nernst potential of the cell has no value there",
+            )
         } else {
             continue;
         };
-        if first.is_none_or(|(i, _, _)| index.0 < i) {
-            first = Some((index.0, found.0, found.1));
+        if first.is_none_or(|(i, ..)| index.0 < i) {
+            first = Some((index.0, variable, value, why));
         }
     }
-    if let Some((index, variable, value)) = first {
-        let cell = neurons.name(index as usize).to_string();
+    if let Some((index, variable, value, why)) = first {
         commands.insert_resource(Runaway {
-            cell,
+            cell: neurons.name(index as usize).to_string(),
             variable,
             value,
             t_ms: clock.now(),
+            why,
         });
     }
 }

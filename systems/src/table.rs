@@ -15,7 +15,8 @@ pub const FROM: f64 = -150.0;
 pub const TO: f64 = 150.0;
 /// Rows per mV.
 pub const PER_MV: f64 = 10.0;
-const ROWS: usize = ((TO - FROM) * PER_MV) as usize + 1;
+/// Rows of a table.
+pub const ROWS: usize = ((TO - FROM) * PER_MV) as usize + 1;
 
 /// Voltage (mV) of row `k`, exact on whole mV.
 fn voltage(k: usize) -> f64 {

@@ -71,7 +71,7 @@ pub fn read(text: &str) -> Scene {
 /// The network of a scene, ready to run.
 #[track_caller]
 pub fn network(scene: &Scene) -> Simulation {
-    spawn::spawn(scene, &[]).unwrap_or_else(|errors| panic!("{errors}"))
+    spawn::spawn(scene).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// The network of a scene, run to its end.

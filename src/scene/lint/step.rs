@@ -231,7 +231,7 @@ mod tests {
 
     fn started(name: &str) -> (Scene, Simulation) {
         let scene = read(name).expect("it ships");
-        let mut network = spawn::spawn(&scene, &[]).expect("it is built");
+        let mut network = spawn::spawn(&scene).expect("it is built");
         network.start().expect("it starts");
         (scene, network)
     }

@@ -71,6 +71,42 @@ pub enum Address {
     Edge(usize, EdgeScalar),
 }
 
+/// Which values a scalar may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Any finite number.
+    Any,
+    /// Above 0.
+    Positive,
+    /// 0 or more.
+    NotNegative,
+    /// From 0 to 1.
+    Fraction,
+}
+
+impl Domain {
+    /// Whether the domain holds a value.
+    pub fn holds(self, x: f64) -> bool {
+        x.is_finite()
+            && match self {
+                Domain::Any => true,
+                Domain::Positive => x > 0.0,
+                Domain::NotNegative => x >= 0.0,
+                Domain::Fraction => (0.0..=1.0).contains(&x),
+            }
+    }
+
+    /// Its numbers in words, as in "expected …".
+    pub fn words(self) -> &'static str {
+        match self {
+            Domain::Any => "a finite number",
+            Domain::Positive => "a number greater than 0",
+            Domain::NotNegative => "a number that is not negative",
+            Domain::Fraction => "a number from 0 to 1",
+        }
+    }
+}
+
 impl CellScalar {
     /// All of them with their names and units.
     pub const ALL: [(CellScalar, &'static str, &'static str); 15] = [
@@ -131,6 +167,42 @@ impl Address {
             Address::Edge(_, EdgeScalar::G) => "mS/cm²",
             Address::Edge(_, EdgeScalar::S) => "1",
             Address::Edge(_, EdgeScalar::Parameter(_)) => "",
+        }
+    }
+
+    /// Which values the scalar may be given. A maximal conductance is not negative here, whatever a
+    /// network allows; what a kinetic parameter may be shows in its kinetics.
+    pub fn domain(self) -> Domain {
+        match self {
+            Address::Cell(_, scalar) => match scalar {
+                CellScalar::V
+                | CellScalar::I
+                | CellScalar::GS
+                | CellScalar::GU
+                | CellScalar::VTh => Domain::Any,
+                CellScalar::CaTarget
+                | CellScalar::TauG
+                | CellScalar::TauNa
+                | CellScalar::Ki
+                | CellScalar::UMax => Domain::Positive,
+                CellScalar::Ca
+                | CellScalar::Kp
+                | CellScalar::Kt
+                | CellScalar::Alpha
+                | CellScalar::Beta => Domain::NotNegative,
+            },
+            Address::Channel(_, _, scalar) => match scalar {
+                ChannelScalar::Gbar | ChannelScalar::Block => Domain::NotNegative,
+                ChannelScalar::Mrna
+                | ChannelScalar::Pool
+                | ChannelScalar::Integral
+                | ChannelScalar::Parameter(_) => Domain::Any,
+            },
+            Address::Edge(_, scalar) => match scalar {
+                EdgeScalar::G => Domain::NotNegative,
+                EdgeScalar::S => Domain::Fraction,
+                EdgeScalar::Parameter(_) => Domain::Any,
+            },
         }
     }
 

@@ -3,8 +3,11 @@
 use bevy_ecs::prelude::*;
 
 use crate::definition::{SynapseDefinition, SynapseKind};
-use crate::kinetics::{Expression, Program, Variable, Variables, eval_removable};
-use crate::table::{GatePair, Table};
+use crate::kinetics::{Expression, Program, Variables, eval_removable};
+use crate::table::{self, GatePair, Table};
+
+/// Columns of a table: steady state and decay of the one gate.
+const COLUMNS: usize = 2;
 
 /// Why a synapse kind cannot be compiled.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -58,6 +61,9 @@ pub struct CompiledKind {
 }
 
 impl CompiledKind {
+    /// Bytes of the table of a chemical kind.
+    pub const TABLE_BYTES: usize = COLUMNS * table::ROWS * size_of::<f64>();
+
     fn compile(kind: &SynapseKind, parameters: &[f64], dt: f64) -> Result<Self, KindError> {
         let lookup = |p: &str| {
             kind.parameters
@@ -92,7 +98,7 @@ impl CompiledKind {
                     inf: &inf,
                     tau: &tau,
                 };
-                let table = Table::build(2, |_| (), &[pair], dt).map_err(|e| bad(e.v))?;
+                let table = Table::build(COLUMNS, |_| (), &[pair], dt).map_err(|e| bad(e.v))?;
                 let start = start.as_ref().map(|e| number(e, "start")).transpose()?;
                 Compiled::Chemical {
                     reversal: number(reversal, "reversal")?,
@@ -105,7 +111,7 @@ impl CompiledKind {
             SynapseDefinition::Electrical { factor, one_way } => {
                 let bound = factor.bind(&lookup);
                 let factor = match bound.is_constant() {
-                    Some(f) if !bound.depends_on(Variable::VPre) => Factor::Constant(f),
+                    Some(_) => Factor::Constant(number(factor, "factor")?),
                     _ => Factor::Direct(program(bound)?),
                 };
                 Compiled::Electrical {

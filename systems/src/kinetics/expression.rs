@@ -398,6 +398,21 @@ impl Expression {
         Expression(self.0.reciprocal())
     }
 
+    /// The variable itself.
+    pub fn variable(v: Variable) -> Expression {
+        Expression(Node::Variable(v))
+    }
+
+    /// `if(left compared to right, yes, no)`.
+    pub fn conditional(comparison: Comparison, parts: [Expression; 4]) -> Expression {
+        Expression(Node::If(comparison, Box::new(parts.map(|part| part.0))))
+    }
+
+    /// `a - b`.
+    pub fn difference(a: Expression, b: Expression) -> Expression {
+        Expression(Node::binary(Binary::Sub, a.0, b.0))
+    }
+
     /// `a + b`.
     pub fn sum(a: Expression, b: Expression) -> Expression {
         Expression(Node::binary(Binary::Add, a.0, b.0))

@@ -78,6 +78,7 @@ impl StepError {
             variable: "V",
             value: self.v,
             t_ms: self.t_ms,
+            why: Runaway::SENSELESS,
         }
     }
 }

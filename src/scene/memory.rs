@@ -1,0 +1,166 @@
+//! What a network takes of memory, reckoned before it is built.
+
+use std::{collections::HashSet, fs};
+
+use homarus_systems::{channels::CellType, coupling::CompiledKind, definition::SynapseDefinition};
+
+use super::{diagnostic::Diagnostic, model::Scene};
+
+/// Bytes of a neuron's components and names per channel, and of an edge's, about.
+const PER_CHANNEL: usize = 200;
+const PER_EDGE: usize = 400;
+
+/// Things of one sort and what each of them takes.
+struct Demand {
+    /// As in "12 tables of cell types".
+    what: &'static str,
+    count: usize,
+    bytes_each: usize,
+    help: &'static str,
+}
+
+impl Demand {
+    fn bytes(&self) -> f64 {
+        self.count as f64 * self.bytes_each as f64
+    }
+}
+
+/// Bytes that the network of a scene takes, about.
+pub fn needed(scene: &Scene) -> f64 {
+    demands(scene).iter().map(Demand::bytes).sum()
+}
+
+/// The error for a scene that would take more than `available` bytes, where that is known.
+pub(super) fn shortage(scene: &Scene, available: Option<f64>) -> Option<Diagnostic> {
+    let available = available?;
+    let demands = demands(scene);
+    let needed: f64 = demands.iter().map(Demand::bytes).sum();
+    if needed <= available {
+        return None;
+    }
+    let most = demands
+        .into_iter()
+        .max_by(|a, b| a.bytes().total_cmp(&b.bytes()))?;
+    Some(
+        Diagnostic::new(format!(
+            "this network does not fit in memory: it takes about {}, of which {} {} take {}; {} are free",
+            amount(needed),
+            most.count,
+            most.what,
+            amount(most.bytes()),
+            amount(available),
+        ))
+        .help(most.help),
+    )
+}
+
+fn demands(scene: &Scene) -> Vec<Demand> {
+    let cells = scene.cells.len();
+    let widest = scene.cell_types.iter().map(CellType::table_bytes).max();
+    let channels: usize = scene.cells.iter().map(|cell| cell.gbar.len()).sum();
+    vec![
+        Demand {
+            what: "tables of kinetics of cells",
+            count: cell_tables(scene),
+            bytes_each: widest.unwrap_or(0),
+            help: "cells share a table where they have the same parameters and area; parameters that only scale a time constant do not count",
+        },
+        Demand {
+            what: "tables of kinetics of edges",
+            count: edge_tables(scene),
+            bytes_each: CompiledKind::TABLE_BYTES,
+            help: "edges share a table where they have the same parameters",
+        },
+        Demand {
+            what: "channels of cells",
+            count: channels,
+            bytes_each: PER_CHANNEL,
+            help: "a smaller network, or a machine with more memory",
+        },
+        Demand {
+            what: "edges",
+            count: scene.edges.len(),
+            bytes_each: PER_EDGE,
+            help: "a smaller network, or a machine with more memory",
+        },
+        Demand {
+            what: "means of calcium, one a window and cell,",
+            count: cells.saturating_mul(scene.windows.len()),
+            bytes_each: size_of::<f64>(),
+            help: "fewer windows",
+        },
+    ]
+}
+
+/// Distinct sets of what is worked into the tables of cells.
+fn cell_tables(scene: &Scene) -> usize {
+    let tabulated: Vec<Vec<bool>> = scene
+        .cell_types
+        .iter()
+        .map(CellType::tabulated_parameters)
+        .collect();
+    let sets: HashSet<_> = scene
+        .cells
+        .iter()
+        .map(|cell| {
+            let definition = &scene.cell_types[cell.cell_type];
+            let names = CellType::parameter_names(definition);
+            let own = names
+                .zip(&tabulated[cell.cell_type])
+                .filter(|(_, tabulated)| **tabulated)
+                .map(|(name, _)| {
+                    let mut given = cell.parameters.iter();
+                    let value = given.find(|(c, p, _)| (c.as_str(), p.as_str()) == name);
+                    value.map(|(.., x)| x.to_bits())
+                });
+            (
+                cell.cell_type,
+                own.collect::<Vec<_>>(),
+                cell.area.map(f64::to_bits),
+            )
+        })
+        .collect();
+    sets.len()
+}
+
+/// Distinct sets of parameters of chemical synapses.
+fn edge_tables(scene: &Scene) -> usize {
+    let chemical = scene.edges.iter().filter(|edge| {
+        let definition = &scene.kinds[edge.kind].definition;
+        matches!(definition, SynapseDefinition::Chemical { .. })
+    });
+    let sets: HashSet<_> = chemical
+        .map(|edge| {
+            let mut own: Vec<_> = edge
+                .parameters
+                .iter()
+                .map(|(name, x)| (name.as_str(), x.to_bits()))
+                .collect();
+            own.sort_unstable();
+            (edge.kind, own)
+        })
+        .collect();
+    sets.len()
+}
+
+/// Bytes in words.
+fn amount(bytes: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Bytes of memory that are free, where the system tells.
+pub(super) fn available() -> Option<f64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024.0)
+}
