@@ -10,11 +10,12 @@ use homarus_systems::{
 use super::table::seconds;
 use crate::scene::{
     lint::{self, Pace, digits, percent},
+    memory,
     model::{Action, Cell, Current, Integrator, Regulator, Scene},
 };
 
-/// Columns of the page.
-const WIDTH: u16 = 80;
+/// Columns of the page, one for the padding that is cut off included.
+const WIDTH: u16 = 81;
 
 /// Names that are listed before the rest is counted.
 const LISTED: usize = 12;
@@ -31,20 +32,14 @@ const BLOCK: usize = homarus_systems::channels::BLOCK;
 const NEURON_NS: f64 = 31.0;
 const EDGE_NS: f64 = 3.0;
 
-/// Memory (bytes): the program with the tables of one cell type, then a neuron, an edge and a
-/// spike. A run of `five_neuron_cpg` over 20 s peaks at 13.6 MB; entities take 430 and 150 bytes.
-const BASE_BYTES: f64 = 13.0e6;
-const NEURON_BYTES: f64 = 600.0;
-const EDGE_BYTES: f64 = 200.0;
-const SPIKE_BYTES: f64 = 24.0;
-
-/// Spikes a second of a cell that bursts (1/s): 30 to 40 in the shipped networks.
-const SPIKES_PER_S: f64 = 40.0;
+/// Memory (bytes) of the program itself: a run of `five_neuron_cpg` peaks at 13.6 MB. What is
+/// observed is written or analysed as the run goes.
+const PROGRAM_BYTES: f64 = 12.0e6;
 
 /// The page about a scene whose network is in its start state.
 pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
     let mut page = Page::default();
-    page.row(&scene.name, &scene.about);
+    page.row("scene", &format!("{}: {}", scene.name, scene.about));
     if !scene.source.is_empty() {
         page.row("source", &scene.source);
     }
@@ -62,6 +57,9 @@ pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
     page.row("cost", &cost(scene));
     page.text()
 }
+
+/// Units that a line does not break before.
+const UNITS: [&str; 7] = ["%", "ms", "mS/cm²", "µM", "mV", "MB", "min"];
 
 /// Rows of a title and a text, wrapped.
 #[derive(Default)]
@@ -84,13 +82,19 @@ impl Page {
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(WIDTH);
         let mut last = String::new();
-        for [title, text] in self.0 {
+        for [title, mut text] in self.0 {
+            for unit in UNITS {
+                text = text.replace(&format!(" {unit}"), &format!("\u{a0}{unit}"));
+            }
             let shown = if title == last { "" } else { &title };
             table.add_row([shown, &text]);
             last = title;
         }
-        let lines = table.lines();
-        lines.map(|line| format!("{}\n", line.trim_end())).collect()
+        // The first column is padded on its left, which a page without a frame does not need.
+        let lines = table.lines().map(|line| line.replace('\u{a0}', " "));
+        lines
+            .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end()))
+            .collect()
     }
 }
 
@@ -105,14 +109,6 @@ fn thousands(n: f64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// "1 cell", "2 cells".
-fn count(n: usize, one: &str) -> String {
-    match n {
-        1 => format!("1 {one}"),
-        n => format!("{} {one}s", thousands(n as f64)),
-    }
 }
 
 fn steps(scene: &Scene) -> f64 {
@@ -202,14 +198,19 @@ fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
     }
 }
 
-/// Cells that a property groups: one text, the cells it holds for.
-fn grouped(scene: &Scene, property: impl Fn(&Cell) -> Option<String>) -> Vec<(String, Vec<usize>)> {
-    let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+/// Cells that a property groups: the property, the cells it holds for.
+fn grouped<P: PartialEq>(
+    scene: &Scene,
+    property: impl Fn(&Cell) -> Option<P>,
+) -> Vec<(P, Vec<usize>)> {
+    let mut groups: Vec<(P, Vec<usize>)> = Vec::new();
     for (k, cell) in scene.cells.iter().enumerate() {
-        let Some(text) = property(cell) else { continue };
-        match groups.iter_mut().find(|(known, _)| *known == text) {
+        let Some(found) = property(cell) else {
+            continue;
+        };
+        match groups.iter_mut().find(|(known, _)| *known == found) {
             Some((_, cells)) => cells.push(k),
-            None => groups.push((text, vec![k])),
+            None => groups.push((found, vec![k])),
         }
     }
     groups
@@ -224,31 +225,38 @@ fn regulation(scene: &Scene, page: &mut Page) {
     let off = |on: bool| if on { "" } else { ", off at first" };
     let regulated = grouped(scene, |cell| {
         let homeostat = cell.homeostat.as_ref()?;
-        Some(format!(
-            "{} to {} µM Ca{}",
+        Some([
             channels(cell, &homeostat.channels),
-            homeostat.settings.ca_target,
-            off(homeostat.on)
-        ))
+            format!(
+                "homeostasis to {} µM Ca{}",
+                homeostat.settings.ca_target,
+                off(homeostat.on)
+            ),
+        ])
     });
     let modulated = grouped(scene, |cell| {
         let controller = cell.controller.as_ref()?;
-        Some(format!(
-            "{} to g_s {}, g_u {}{}",
+        Some([
             channels(cell, &controller.channels),
-            controller.g_s,
-            controller.g_u,
-            off(controller.on)
-        ))
+            format!(
+                "controller to g_s {}, g_u {}{}",
+                controller.g_s,
+                controller.g_u,
+                off(controller.on)
+            ),
+        ])
     });
-    for (title, groups) in [("homeostat", regulated), ("controller", modulated)] {
-        for (text, cells) in groups {
-            page.row(title, &format!("{}: {text}", names(scene, &cells)));
+    for (title, groups) in [("regulated", regulated), ("modulated", modulated)] {
+        for ([channels, how], cells) in groups {
+            page.row(
+                title,
+                &format!("{channels} of {}: {how}", names(scene, &cells)),
+            );
         }
     }
 }
 
-/// Groups and rhythms.
+/// Groups, rhythms, what is set by path and what is sampled.
 fn named(scene: &Scene, page: &mut Page) {
     for (name, members) in &scene.groups {
         page.row("groups", &format!("{name}: {}", names(scene, members)));
@@ -265,6 +273,19 @@ fn named(scene: &Scene, page: &mut Page) {
             ),
         );
     }
+    for setting in &scene.set {
+        let value = digits(setting.value, WRITTEN);
+        page.row("set", &format!("{} to {value}", setting.path));
+    }
+    for samples in &scene.samples {
+        let paths: Vec<&str> = samples
+            .paths
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
+        let every = seconds(samples.every_ms);
+        page.row("samples", &format!("{} every {every}", paths.join(", ")));
+    }
 }
 
 /// What happens when: protocol entries and windows by time.
@@ -275,11 +296,7 @@ fn time_line(scene: &Scene, page: &mut Page) {
         .collect();
     let windows = scene.windows.iter();
     events.extend(windows.map(|window| {
-        let text = format!(
-            "window {} opens, to {}",
-            window.label,
-            seconds(window.to_ms)
-        );
+        let text = format!("window {}, to {}", window.label, seconds(window.to_ms));
         (window.from_ms, text)
     }));
     events.push((scene.duration_ms, "end".to_owned()));
@@ -411,7 +428,7 @@ fn accuracy(scene: &Scene, pace: &Pace, page: &mut Page) {
     for (known, cells) in &pace.rhythms {
         let error = known.error_at(scene.step_ms).filter(|_| fixed);
         let error = error.map_or(String::new(), |e| {
-            format!(", the step makes it about {} wrong", percent(e))
+            format!(", about {} wrong at this step", percent(e))
         });
         page.row(
             "known",
@@ -427,9 +444,7 @@ fn accuracy(scene: &Scene, pace: &Pace, page: &mut Page) {
 
 /// Memory and wall time, roughly.
 fn cost(scene: &Scene) -> String {
-    let (cells, edges) = (scene.cells.len() as f64, scene.edges.len() as f64);
-    let spikes = cells * SPIKES_PER_S * scene.duration_ms * 1e-3;
-    let bytes = BASE_BYTES + cells * NEURON_BYTES + edges * EDGE_BYTES + spikes * SPIKE_BYTES;
+    let bytes = PROGRAM_BYTES + memory::needed(scene);
     let memory = format!("about {} MB", digits((bytes * 1e-6).ceil(), 2));
     if scene.integrator == Integrator::Reference {
         return format!("{memory}; the time of an adaptive run is not foreseen");
@@ -443,12 +458,13 @@ fn cost(scene: &Scene) -> String {
     };
     let types = 0..scene.cell_types.len();
     let lanes: usize = types.map(|k| of_type(k).next_multiple_of(BLOCK)).sum();
-    let wall_s = steps(scene) * (lanes as f64 * NEURON_NS + edges * EDGE_NS) * 1e-9;
+    let wall_s =
+        steps(scene) * (lanes as f64 * NEURON_NS + scene.edges.len() as f64 * EDGE_NS) * 1e-9;
     let time = match wall_s {
         s if s < 0.1 => "less than 0.1 s".to_owned(),
-        s if s < 120.0 => format!("about {} s", digits(s, 2)),
-        s if s < 7200.0 => format!("about {} min", digits(s / 60.0, 2)),
-        s => format!("about {} h", digits(s / 3600.0, 2)),
+        s if s < 120.0 => format!("about {} s", digits(s, 1)),
+        s if s < 7200.0 => format!("about {} min", digits(s / 60.0, 1)),
+        s => format!("about {} h", digits(s / 3600.0, 1)),
     };
     let longer = match kernel_name() {
         "avx512" => "",

@@ -39,7 +39,7 @@ pub(super) fn apply(
             "duration_ms" => notes.extend(shorten(scene, positive(path, number)?)),
             "step_ms" => {
                 scene.step_ms = positive(path, number)?;
-                scene.step_origin = Place::default();
+                scene.step_origin = argument("--set", set, path);
             }
             "control_ms" => scene.control_ms = positive(path, number)?,
             "seed" => {

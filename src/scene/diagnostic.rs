@@ -23,7 +23,7 @@ pub enum Severity {
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     severity: Severity,
-    message: String,
+    message: Box<str>,
     place: Option<Place>,
     label: Option<String>,
     others: Vec<(Place, String)>,
@@ -43,7 +43,7 @@ impl Diagnostic {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            message: message.into(),
+            message: message.into().into(),
             place: None,
             label: None,
             others: Vec::new(),
@@ -148,7 +148,7 @@ const RENDERED: usize = 100;
 pub struct Diagnostics {
     errors: Vec<Diagnostic>,
     /// File, offset and message of those with a place.
-    known: HashSet<(usize, usize, String)>,
+    known: HashSet<(usize, usize, Box<str>)>,
 }
 
 impl Diagnostics {

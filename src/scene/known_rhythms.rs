@@ -132,3 +132,43 @@ fn step_errors(node: &Node, errors: &mut Diagnostics) -> Option<Vec<(f64, f64)>>
     read.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     fine.then_some(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scene::cell_definition;
+
+    /// The file of the STG cell against the periods themselves (ms): the exact ones, and by step
+    /// those of the fixed-step integrator.
+    #[test]
+    fn the_step_errors_of_the_stg_cell_are_those_of_its_periods() {
+        let stg = cell_definition("stg").expect("it ships");
+        let fast: &[(f64, &[f64])] = &[(0.1, &[209.0]), (0.05, &[208.75]), (0.025, &[208.66])];
+        let slow: &[(f64, &[f64])] = &[
+            (0.1, &[1274.0, 1402.0]),
+            (0.05, &[1297.0, 1430.0]),
+            (0.025, &[1322.0, 1453.0]),
+            (0.02, &[1323.0, 1460.0]),
+            (0.01, &[1343.0, 1490.0]),
+            (0.005, &[1357.0, 1496.0]),
+            (0.0025, &[1356.9, 1497.0]),
+        ];
+        for (tm, exact, periods) in [
+            (2.0, [208.58, f64::NAN], fast),
+            (20.0, [1356.79, 1486.58], slow),
+        ] {
+            let rhythm = stg.rhythm(|_, _| Some(tm)).expect("it is known");
+            for (step, found) in periods {
+                let errors = found
+                    .iter()
+                    .zip(exact)
+                    .map(|(p, exact)| (p / exact - 1.0).abs());
+                let worst = errors.fold(0.0, f64::max);
+                let known = rhythm.error_at(*step).expect("it is known");
+                assert!(
+                    (known - worst).abs() < 5e-4,
+                    "{step} ms: {known} and {worst}"
+                );
+            }
+        }
+    }
+}

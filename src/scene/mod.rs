@@ -14,7 +14,7 @@ mod include;
 mod known_rhythms;
 mod library;
 pub mod lint;
-mod memory;
+pub mod memory;
 mod merge;
 pub mod model;
 mod names;

@@ -97,6 +97,11 @@ impl Folder {
         Folder(folder)
     }
 
+    /// Path of a file in the folder; of the folder itself for an empty name.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
     /// Reads a scene as if it lay in the folder.
     #[track_caller]
     pub fn read(&self, text: &str) -> Scene {

@@ -13,7 +13,7 @@ use super::super::{
     diagnostic::{Diagnostic, Diagnostics},
     model::Edge,
 };
-use super::{Network, percent};
+use super::{Network, digits, percent};
 
 /// Activation of a synapse (1) that counts as open. The shipped kinds are at 0 (`tanh`) and below
 /// 0.02 (`sigmoid`) where shipped cells start.
@@ -108,7 +108,8 @@ pub(super) fn open_at_rest(network: &Network<'_>, lints: &mut Diagnostics) {
                     format!("`{}` is open at rest", network.edge_path(k)),
                 )
                 .label(format!(
-                    "at V(0) = {v} mV of `{pre}` its gate is open to {}",
+                    "at V(0) = {} mV of `{pre}` its gate is open to {}",
+                    digits(v, 4),
                     percent(s)
                 ))
                 .help(format!(

@@ -139,18 +139,12 @@ impl<'a> Network<'a> {
     }
 }
 
-/// A number for a sentence, to `count` digits that count; more stand before the point if need be.
+/// A number for a sentence: a whole one as it is, any other to `count` digits that count.
 pub(crate) fn digits(x: f64, count: u8) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return format!("{x}");
-    }
-    let magnitude = homarus_systems::math::ln(x.abs()) / std::f64::consts::LN_10;
-    let decimals = (f64::from(count) - 1.0 - magnitude.floor()).clamp(0.0, 12.0) as usize;
-    let text = format!("{x:.decimals$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
+    let decimals = usize::from(count.saturating_sub(1));
+    let rounded = format!("{x:.decimals$e}").parse().unwrap_or(x);
+    let shown = if x.fract() == 0.0 { x } else { rounded };
+    format!("{shown}")
 }
 
 /// A fraction as a percentage for a sentence.

@@ -25,7 +25,7 @@ pub(super) fn in_transient(network: &Network<'_>, lints: &mut Diagnostics) {
         .iter()
         .filter_map(|cell| cell.controller.as_ref());
     let (transient, why) = if controllers.any(|controller| controller.on) {
-        (CONTROLLED, "the controllers move their conductances there")
+        (CONTROLLED, "the controllers move their conductances")
     } else {
         (FREE, "the cells leave their start values")
     };
@@ -37,7 +37,8 @@ pub(super) fn in_transient(network: &Network<'_>, lints: &mut Diagnostics) {
             )
             .label(format!("begins at {} ms", window.from_ms))
             .help(format!(
-                "for about {transient} ms {why}, and means mix the two; `from_ms: {transient}` or later"
+                "for about {transient} ms {why}, and a mean over the window mixes that with what follows; \
+                 `from_ms: {transient}` or later"
             )),
         );
     }
