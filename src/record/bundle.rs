@@ -234,10 +234,12 @@ impl Writer {
 
     fn push(&mut self, rows: Rows) -> io::Result<()> {
         // The thread takes rows until it fails.
-        match self.queue.as_ref().map(|queue| queue.send(rows)) {
-            Some(Ok(())) => Ok(()),
-            _ => self.join().map(drop),
+        if let Some(queue) = &self.queue
+            && queue.send(rows).is_ok()
+        {
+            return Ok(());
         }
+        self.join().map(drop)
     }
 
     /// Lets the thread write what waits, and end.
