@@ -1,10 +1,12 @@
 //! One run of a scene: scene -> network -> spikes -> rhythms and tables.
 
-use std::{io, mem, ops::ControlFlow, time::Instant};
+use std::{collections::HashSet, io, mem, ops::ControlFlow, time::Instant};
 
 use bevy_ecs::world::World;
 use homarus_systems::{
+    address::{self, Address, ChannelScalar},
     assembly::{RunError, Simulation},
+    definition::SynapseDefinition,
     homeostasis::BelowZero,
     observe::{Observers, Spikes},
     schedule::Clock,
@@ -314,5 +316,39 @@ fn warnings(scene: &Scene, simulation: &Simulation) -> Vec<String> {
             cell.name
         )
     });
-    told.collect()
+    unheld(scene, simulation).into_iter().chain(told).collect()
+}
+
+/// The warning for cells that have no conductance of any kind: their voltage follows the current
+/// applied, and never rests.
+fn unheld(scene: &Scene, simulation: &Simulation) -> Option<String> {
+    /// More names than this are counted.
+    const NAMED: usize = 5;
+    let reached: HashSet<usize> = scene
+        .edges
+        .iter()
+        .flat_map(|edge| match scene.kinds[edge.kind].definition {
+            SynapseDefinition::Electrical { one_way: false, .. } => vec![edge.pre, edge.post],
+            _ => vec![edge.post],
+        })
+        .collect();
+    let open = |cell: usize, lane: usize| {
+        let gbar = Address::Channel(cell, lane, ChannelScalar::Gbar);
+        address::read(&simulation.world, gbar).is_some_and(|g| g != 0.0)
+    };
+    let names: Vec<&str> = (0..scene.cells.len())
+        .filter(|cell| !reached.contains(cell))
+        .filter(|cell| !(0..scene.cells[*cell].gbar.len()).any(|lane| open(*cell, lane)))
+        .map(|cell| scene.cells[cell].name.as_str())
+        .collect();
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "no conductance in {}{more}: nothing brings the voltage to rest; see `gbar`",
+            names[..names.len().min(NAMED)].join(", ")
+        )
+    })
 }

@@ -1,8 +1,10 @@
 //! Files: reading them, and what they include.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
+    string::FromUtf8Error,
     sync::Arc,
 };
 
@@ -20,6 +22,9 @@ use super::{
 
 /// A chain of includes longer than this is taken for a mistake.
 const MAX_DEPTH: usize = 32;
+
+/// A file longer than this is no scene; a device could go on for ever.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// A file that was found.
 pub(super) struct Found {
@@ -40,18 +45,9 @@ impl Found {
         })
     }
 
-    /// A file on disk. The error is a phrase that follows its name.
-    pub fn on_disk(path: &Path) -> Result<Self, String> {
-        let bytes = fs::read(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "does not exist".to_owned(),
-            std::io::ErrorKind::IsADirectory => "is a folder, not a file".to_owned(),
-            _ => format!("cannot be read: {error}"),
-        })?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
-            format!("is not UTF-8 text (line {line})")
-        })?;
+    /// A file on disk.
+    pub fn on_disk(path: &Path) -> Result<Self, Unread> {
+        let text = String::from_utf8(bytes(path)?).map_err(|error| Unread::not_text(&error))?;
         let full = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         Ok(Self {
             source: Source::new(path.display().to_string(), text),
@@ -59,6 +55,61 @@ impl Found {
             folder: Some(path.parent().unwrap_or(Path::new("")).to_owned()),
         })
     }
+}
+
+/// Why a file cannot be read.
+pub(super) struct Unread {
+    /// A phrase that follows the file's name.
+    pub problem: String,
+    /// What to do about it, if anything can be said.
+    pub help: Option<String>,
+}
+
+impl Unread {
+    fn new(problem: String, help: &str) -> Self {
+        let help = (!help.is_empty()).then(|| help.to_owned());
+        Self { problem, help }
+    }
+
+    fn not_text(error: &FromUtf8Error) -> Self {
+        let bytes = error.as_bytes();
+        let at = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&bytes[..at]);
+        let source = Source::new("", before);
+        let end = Place::new(&source, source.text().len()..source.text().len());
+        let problem = format!(
+            "is not UTF-8 text: byte 0x{:02x} in line {}, column {}",
+            bytes[at],
+            end.line(),
+            end.column()
+        );
+        Self::new(
+            problem,
+            "a scene is a text file; save it with the encoding UTF-8",
+        )
+    }
+}
+
+/// The bytes of a file.
+fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Unread::new("does not exist".to_owned(), ""),
+            ErrorKind::IsADirectory => Unread::new(
+                "is a folder, not a file".to_owned(),
+                "name the `.ron` file in it",
+            ),
+            _ => Unread::new(format!("cannot be read: {error}"), ""),
+        })?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Unread::new(
+            "is larger than 1 GiB".to_owned(),
+            "is it a scene?",
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Follows includes and fills the library.
@@ -284,7 +335,7 @@ fn locate(name: &Key, folder: Option<&Path>, errors: &mut Diagnostics) -> Option
         };
         let path = folder.join(&name.text);
         return Found::on_disk(&path)
-            .map_err(|problem| {
+            .map_err(|Unread { problem, help }| {
                 let folder = match folder.as_os_str().is_empty() {
                     true => "the current folder".to_owned(),
                     false => format!("`{}`", folder.display()),
@@ -293,8 +344,9 @@ fn locate(name: &Key, folder: Option<&Path>, errors: &mut Diagnostics) -> Option
                     Diagnostic::at(&name.place, format!("`{}` {problem}", name.text))
                         .label("cannot be included")
                         .help(format!(
-                            "paths are relative to the including file, {folder}"
-                        )),
+                            "paths are relative to the folder of the including file, {folder}"
+                        ))
+                        .maybe_help(help),
                 );
             })
             .ok();

@@ -43,7 +43,7 @@ pub use self::{
 };
 
 use self::{
-    include::{Found, Loader},
+    include::{Found, Loader, Unread},
     library::{Library, bare_key},
 };
 
@@ -55,8 +55,10 @@ use self::{
 pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
     let is_path = name_or_path.ends_with(".ron") || name_or_path.contains(['/', '\\']);
     let found = if is_path {
-        Found::on_disk(Path::new(name_or_path))
-            .map_err(|problem| Diagnostic::new(format!("`{name_or_path}` {problem}")))?
+        Found::on_disk(Path::new(name_or_path)).map_err(|Unread { problem, help }| {
+            Diagnostic::new(format!("`{name_or_path}` {problem}"))
+                .maybe_help(help.or_else(|| shipped_instead(name_or_path)))
+        })?
     } else {
         [Kind::Network, Kind::Study]
             .into_iter()
@@ -105,6 +107,16 @@ fn finish<T>(value: Option<T>, mut errors: Diagnostics) -> Result<T, Diagnostics
         Some(value) if errors.is_empty() => Ok(value),
         _ => Err(errors),
     }
+}
+
+/// A hint where a path cannot be read but names what ships.
+fn shipped_instead(path: &str) -> Option<String> {
+    let stem = Path::new(path).file_stem()?.to_str()?;
+    let mut kinds = [Kind::Network, Kind::Study].into_iter();
+    kinds.find(|kind| shipped::find(*kind, stem).is_some())?;
+    Some(format!(
+        "`{stem}` ships with Homarus: leave the folder and `.ron` away"
+    ))
 }
 
 /// The error for a name that is neither a path nor shipped.

@@ -1,9 +1,10 @@
 //! Resolves the paths of a scene against its cells and edges: those it sets, samples and acts on in
 //! its protocol.
 
+use bevy_ecs::prelude::World;
 use homarus_systems::address::{
     Address, CellNames, CellScalar, ChannelNames, ChannelScalar, Domain, EdgeNames, Names,
-    PathError,
+    PathError, Rehearsal,
 };
 use homarus_systems::definition::{Reversal, SynapseDefinition};
 use homarus_systems::protocol as engine;
@@ -123,6 +124,45 @@ pub fn protocol(scene: &Scene) -> Result<Vec<engine::Entry>, Diagnostics> {
             .map(timed)
             .collect())
     }))
+}
+
+/// Holds what the protocol does to kinetic parameters against the network it will act on.
+///
+/// # Errors
+/// The first entry that would give kinetics no table can hold.
+pub(super) fn rehearse(scene: &Scene, world: &World) -> Result<(), Diagnostic> {
+    let names = names(scene);
+    let mut entries: Vec<&Entry> = scene.protocol.iter().collect();
+    entries.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
+    let mut rehearsal = Rehearsal::default();
+    for entry in entries {
+        for action in resolve(scene, &names, entry)? {
+            for (target, value) in writes(&rehearsal, world, &action) {
+                rehearsal.write(world, target, value).map_err(|error| {
+                    Diagnostic::at(
+                        &entry.origin,
+                        format!("`{}` cannot be {value}: {error}", names.path(target)),
+                    )
+                    .label("its kinetics cannot be tabulated")
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Scalars that an action writes by path, with the value it leaves.
+fn writes(rehearsal: &Rehearsal, world: &World, action: &engine::Action) -> Vec<(Address, f64)> {
+    match action {
+        engine::Action::Set { targets, to } | engine::Action::Ramp { targets, to, .. } => {
+            targets.iter().map(|target| (*target, *to)).collect()
+        }
+        engine::Action::Scale { targets, by } => {
+            let scaled = |target: &Address| Some((*target, rehearsal.read(world, *target)? * by));
+            targets.iter().filter_map(scaled).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Names of everything in a scene.

@@ -68,6 +68,7 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     }
     simulation.groups(scene.groups.clone());
     preset(&mut simulation, scene)?;
+    paths::rehearse(scene, &simulation.world)?;
     Ok(simulation)
 }
 

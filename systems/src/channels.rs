@@ -249,6 +249,16 @@ pub enum CompileError {
         /// Voltage (mV).
         v: f64,
     },
+    /// A neuron's own factor on a time constant is no positive number.
+    #[error("gate `{channel}.{gate}`: the factor on its time constant is {value}, not above 0")]
+    Factor {
+        /// Channel.
+        channel: String,
+        /// Gate.
+        gate: String,
+        /// The factor.
+        value: f64,
+    },
     /// Calcium influx by absolute current without an area.
     #[error("cell type `{0}` reckons its calcium from the absolute current (nA) but has no area")]
     NoArea(String),
@@ -522,6 +532,24 @@ impl CellType {
             }
         }
         factors
+    }
+
+    /// Refuses parameters of a neuron that give a gate no time constant.
+    fn check_factors(&self, parameters: &[f64]) -> Result<(), CompileError> {
+        let factors = self.tau_factors(parameters);
+        let wrong = self.gates.iter().find_map(|gate| {
+            let value = factors[gate.slot as usize][gate.lane];
+            let fine = value > 0.0 && value.is_finite() && (1.0 / value).is_finite();
+            (!fine).then_some((gate, value))
+        });
+        match wrong {
+            Some((gate, value)) => Err(CompileError::Factor {
+                channel: self.channel_name(gate.lane).to_string(),
+                gate: gate.name.clone(),
+                value,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Factors on rates, the reciprocals of [`CellType::tau_factors`].
@@ -798,9 +826,13 @@ impl CellTypes {
             .iter()
             .position(|t| t.serves(definition, parameters, area));
         let id = match known {
-            Some(id) => id,
+            Some(id) => {
+                self.types[id].check_factors(parameters)?;
+                id
+            }
             None => {
                 let new = CellType::compile(definition, parameters, area, self.dt)?;
+                new.check_factors(parameters)?;
                 // A type that nobody is left of makes room: a ramp leaves one behind at each tick.
                 match self.users.iter().position(|n| *n == 0) {
                     Some(id) => {
@@ -817,6 +849,21 @@ impl CellTypes {
         };
         self.users[id] += 1;
         Ok(CellTypeId(id as u32))
+    }
+
+    /// Whether a neuron of a type could have other parameters.
+    ///
+    /// # Errors
+    /// See [`CellType::compile`].
+    pub fn check(&self, id: CellTypeId, parameters: &[f64]) -> Result<(), CompileError> {
+        let (definition, area) = (&self.get(id).definition, self.get(id).area);
+        let mut known = self.types.iter();
+        match known.find(|t| t.serves(definition, parameters, area)) {
+            Some(known) => known.check_factors(parameters),
+            None => {
+                CellType::compile(definition, parameters, area, self.dt)?.check_factors(parameters)
+            }
+        }
     }
 
     /// Takes note that a neuron has left a type.

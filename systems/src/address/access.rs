@@ -1,5 +1,7 @@
 //! Reading and writing scalars of a world.
 
+use std::collections::HashMap;
+
 use bevy_ecs::prelude::*;
 
 use super::{Address, CellScalar, ChannelScalar, EdgeScalar};
@@ -245,6 +247,70 @@ fn write_channel(
 fn modulated(world: &mut World, neuron: Entity, lane: usize) -> Option<&mut Modulated> {
     let controller = world.get_mut::<Controller>(neuron)?.into_inner();
     controller.channels.iter_mut().find(|c| c.lane == lane)
+}
+
+/// Kinetic parameters as writes would leave them, none of which are carried out: whether a
+/// protocol can be acted out shows before it begins.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    values: HashMap<Address, f64>,
+}
+
+impl Rehearsal {
+    /// Value a kinetic parameter would have.
+    pub fn read(&self, world: &World, address: Address) -> Option<f64> {
+        self.values
+            .get(&address)
+            .copied()
+            .or_else(|| read(world, address))
+    }
+
+    /// Takes note of a write; one to a live scalar is none of its business.
+    ///
+    /// # Errors
+    /// The write would give kinetics that no table can hold.
+    pub fn write(&mut self, world: &World, address: Address, value: f64) -> Result<(), WriteError> {
+        if !address.is_kinetic() {
+            return Ok(());
+        }
+        self.values.insert(address, value);
+        match address {
+            Address::Channel(cell, ..) => self.compile_cell(world, cell),
+            Address::Edge(edge, _) => self.compile_edge(world, edge),
+            Address::Cell(..) => Ok(()),
+        }
+    }
+
+    fn compile_cell(&self, world: &World, cell: usize) -> Result<(), WriteError> {
+        let neuron = world.resource::<Neurons>().entity(cell);
+        let types = world.resource::<CellTypes>();
+        let id = world.get::<CellTypeId>(neuron).ok_or(WriteError::Missing)?;
+        let definition = &types.get(*id).definition;
+        let lanes = definition.channels.iter().enumerate();
+        let parameters: Option<Vec<f64>> = lanes
+            .flat_map(|(lane, (_, channel))| (0..channel.parameters.len()).map(move |k| (lane, k)))
+            .map(|(lane, k)| {
+                let scalar = ChannelScalar::Parameter(k);
+                self.read(world, Address::Channel(cell, lane, scalar))
+            })
+            .collect();
+        types
+            .check(*id, &parameters.ok_or(WriteError::Missing)?)
+            .map_err(|e| WriteError::Kinetics(e.to_string()))
+    }
+
+    fn compile_edge(&self, world: &World, edge: usize) -> Result<(), WriteError> {
+        let entity = world.resource::<Edges>().entity(edge);
+        let kind = world.get::<Edge>(entity).ok_or(WriteError::Missing)?.kind;
+        let kinds = world.resource::<Kinds>();
+        let count = kinds.get(kind).definition().parameters.len();
+        let parameters: Option<Vec<f64>> = (0..count)
+            .map(|k| self.read(world, Address::Edge(edge, EdgeScalar::Parameter(k))))
+            .collect();
+        kinds
+            .check(kind, &parameters.ok_or(WriteError::Missing)?)
+            .map_err(|e| WriteError::Kinetics(e.to_string()))
+    }
 }
 
 fn write_parameter(

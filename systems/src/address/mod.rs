@@ -8,11 +8,11 @@ mod access;
 mod names;
 
 pub(crate) use access::on_width;
-pub use access::{WriteError, read, write};
+pub use access::{Rehearsal, WriteError, read, write};
 pub use names::{CellNames, ChannelNames, EdgeNames, Names, PathError};
 
 /// A scalar of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChannelScalar {
     /// Maximal conductance (mS/cm²).
     Gbar,
@@ -29,7 +29,7 @@ pub enum ChannelScalar {
 }
 
 /// A scalar of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum CellScalar {
     V,
@@ -50,7 +50,7 @@ pub enum CellScalar {
 }
 
 /// A scalar of an edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EdgeScalar {
     /// Conductance (mS/cm² of the postsynaptic membrane).
     G,
@@ -61,7 +61,7 @@ pub enum EdgeScalar {
 }
 
 /// A resolved scalar: indices of cells and edges in scene order, lanes of channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// Of a cell.
     Cell(usize, CellScalar),

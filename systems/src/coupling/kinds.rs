@@ -264,6 +264,14 @@ impl Kinds {
         Ok(id as u32)
     }
 
+    /// Whether an edge of a kind could have other parameters.
+    ///
+    /// # Errors
+    /// See [`KindError`].
+    pub fn check(&self, id: u32, parameters: &[f64]) -> Result<(), KindError> {
+        CompiledKind::compile(self.get(id).definition(), parameters, self.dt).map(|_| ())
+    }
+
     /// Takes note that an edge has left a kind.
     pub fn release(&mut self, id: u32) {
         let users = &mut self.users[id as usize];
