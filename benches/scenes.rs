@@ -18,7 +18,7 @@ fn shipped(name: &str, duration_ms: f64) -> Scene {
 
 /// The network of a scene in its start state.
 fn started(scene: &Scene) -> Simulation {
-    let mut simulation = spawn::spawn(scene, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut simulation = spawn::spawn(scene).unwrap_or_else(|errors| panic!("{errors}"));
     simulation.start().unwrap_or_else(|error| panic!("{error}"));
     simulation
 }

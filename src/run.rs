@@ -1,28 +1,34 @@
-//! One run of a scene: scene -> network -> spikes -> rhythms.
+//! One run of a scene: scene -> network -> spikes -> rhythms and tables.
 
-use std::{collections::HashSet, time::Instant};
+use std::{collections::HashSet, io, mem, ops::ControlFlow, time::Instant};
 
+use bevy_ecs::world::World;
 use homarus_systems::{
     address::{self, Address, ChannelScalar},
     assembly::{RunError, Simulation},
     definition::SynapseDefinition,
     homeostasis::BelowZero,
     observe::{Observers, Spikes},
-    schedule::Neurons,
+    schedule::Clock,
 };
 
 use crate::{
-    record::summary::{Populations, Summary},
-    rhythm::{self, CellTrain, Measures, Recording, RhythmSpec, WindowSpec},
+    record::{
+        bundle::{Published, Refusal, Request},
+        manifest,
+        recorder::Recorder,
+        summary::{Status, Summary},
+    },
+    rhythm::{Finished, Measures, RhythmSpec, Stream},
     scene::{
         Diagnostics,
         model::{Integrator, NegativeConductance, Scene},
-        spawn::{self, Override},
+        spawn,
     },
 };
 
-/// Cells up to which a summary lists every cell.
-const LISTED_CELLS: usize = 200;
+/// Stretches between two looks at what has been observed, so that little of it is held in memory.
+const STRETCHES: u32 = 64;
 
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +36,21 @@ pub enum Failure {
     /// The input is wrong.
     #[error("{0}")]
     Input(Diagnostics),
+    /// The directory of the bundle is refused.
+    #[error(transparent)]
+    Directory(#[from] Refusal),
     /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The user broke the run off at this model time.
+    #[error("stopped at {0} of model time")]
+    Stopped(String),
+    /// The bundle cannot be written; nothing of it is left.
+    #[error("the bundle cannot be written: {0}")]
+    Bundle(io::Error),
     /// The outcome cannot be written.
     #[error(transparent)]
-    Output(#[from] std::io::Error),
+    Output(#[from] io::Error),
 }
 
 impl From<Diagnostics> for Failure {
@@ -44,39 +59,191 @@ impl From<Diagnostics> for Failure {
     }
 }
 
-/// Runs a scene to its end and analyses its rhythms; `overrides` are scalars set before the start.
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Model time (ms).
+    pub now_ms: f64,
+    /// Model time at which the run ends (ms).
+    pub end_ms: f64,
+}
+
+/// Told after every stretch how far the run has come; it may break off.
+pub type Pulse<'a> = dyn FnMut(Progress) -> ControlFlow<()> + Send + 'a;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Summary of what there is, be the run whole or not.
+    pub summary: Summary,
+    /// Why the run failed, if it did.
+    pub error: Option<RunError>,
+    /// Where the bundle is, if one was asked for.
+    pub bundle: Option<Published>,
+}
+
+/// Runs a scene to its end and analyses its rhythms.
 ///
 /// # Errors
 /// The network cannot be built, or the run leaves all sense.
-pub fn run(scene: &Scene, overrides: &[Override]) -> Result<Summary, Failure> {
-    let mut simulation = spawn::spawn(scene, overrides)?;
-    let clock = Instant::now();
-    simulation.run()?;
-    let wall_s = clock.elapsed().as_secs_f64();
-    Ok(summarise(scene, overrides, &simulation, wall_s))
+pub fn run(scene: &Scene) -> Result<Summary, Failure> {
+    let outcome = run_attended(scene, None, &[], &mut |_| ControlFlow::Continue(()))?;
+    match outcome.error {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome.summary),
+    }
 }
 
-/// Sums up a finished run.
-pub fn summarise(
+/// Runs a scene, writes a bundle if asked and tells `pulse` how it goes. A run that is broken off or
+/// fails gives what there is up to then. `notes` become the first warnings of the summary.
+///
+/// # Errors
+/// The network cannot be built, the directory is refused, or the disk is full.
+pub fn run_attended(
     scene: &Scene,
-    overrides: &[Override],
-    simulation: &Simulation,
-    wall_s: f64,
-) -> Summary {
-    let (trains, means) = (trains(simulation), calcium_means(scene, simulation));
-    let mut windows = rhythm::analyse(&recording(scene, &trains, &means, simulation.now()));
-    let mut populations = Vec::new();
-    if scene.cells.len() > LISTED_CELLS {
-        populations = windows
-            .iter()
-            .map(|w| Populations::of("cells", w))
-            .collect();
-        windows.iter_mut().for_each(|w| w.cells.clear());
+    bundle: Option<&Request>,
+    notes: &[String],
+    pulse: &mut Pulse,
+) -> Result<Outcome, Failure> {
+    let mut simulation = spawn::spawn(scene)?;
+    let rhythms = rhythms(scene);
+    let recorder = match bundle {
+        Some(request) => Some(Recorder::new(request, scene, &rhythms, &simulation)?),
+        None => {
+            // Nobody would take the samples away.
+            simulation
+                .world
+                .resource_mut::<Observers>()
+                .samplers
+                .clear();
+            None
+        }
+    };
+    let mut session = Session {
+        stream: stream(scene, rhythms),
+        recorder,
+        spikes: Vec::new(),
+        disk: Ok(()),
+    };
+    let clock = Instant::now();
+    let (status, error, end_ms) = session.run(&mut simulation, pulse);
+    session.disk.map_err(Failure::Bundle)?;
+    let means = |window: usize, cell: usize| mean_calcium(&simulation.world, window, cell, end_ms);
+    let finished = session.stream.finish(end_ms, means);
+    let mut summary = Summary {
+        status,
+        error: error.as_ref().map(ToString::to_string),
+        model_ms: end_ms,
+        wall_s: clock.elapsed().as_secs_f64(),
+        ..summary(scene, &simulation, finished)
+    };
+    summary.warnings.splice(0..0, notes.iter().cloned());
+    let bundle = match session.recorder {
+        Some(recorder) => {
+            let manifest = |files: &[_]| manifest::text(&summary, files);
+            Some(
+                recorder
+                    .finish(end_ms, scene, manifest)
+                    .map_err(Failure::Bundle)?,
+            )
+        }
+        None => None,
+    };
+    Ok(Outcome {
+        summary,
+        error,
+        bundle,
+    })
+}
+
+/// A run under way.
+struct Session<'a> {
+    stream: Stream<'a>,
+    recorder: Option<Recorder>,
+    /// Spikes being worked on; kept for its memory.
+    spikes: Vec<homarus_systems::observe::Spike>,
+    /// What the disk said.
+    disk: io::Result<()>,
+}
+
+impl Session<'_> {
+    /// Runs to the end, a break or a failure; gives the model time (ms) up to which all is well.
+    fn run(
+        &mut self,
+        simulation: &mut Simulation,
+        pulse: &mut Pulse,
+    ) -> (Status, Option<RunError>, f64) {
+        let (mut good_ms, mut stretches, mut broken_off) = (0.0, 0, false);
+        let end_ms = simulation.world.resource::<Clock>().end();
+        let outcome = simulation.run_while(|world| {
+            let now_ms = world.resource::<Clock>().now();
+            good_ms = now_ms;
+            stretches += 1;
+            if stretches % STRETCHES == 0 {
+                self.disk = self.take(world, now_ms);
+            }
+            broken_off = pulse(Progress { now_ms, end_ms }).is_break();
+            match broken_off || self.disk.is_err() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        if self.disk.is_ok() {
+            self.disk = self.take(&mut simulation.world, good_ms);
+        }
+        match outcome {
+            Err(error) => (Status::Failed, Some(error), good_ms),
+            Ok(()) if broken_off => (Status::Stopped, None, good_ms),
+            Ok(()) => (Status::Complete, None, good_ms),
+        }
     }
+
+    /// Takes away what has been observed up to `until_ms`; a stretch that failed is left out.
+    fn take(&mut self, world: &mut World, until_ms: f64) -> io::Result<()> {
+        mem::swap(&mut self.spikes, &mut world.resource_mut::<Spikes>().list);
+        self.spikes.retain(|spike| spike.t_ms <= until_ms);
+        for spike in &self.spikes {
+            self.stream.push(spike.neuron.0 as usize, spike.t_ms);
+        }
+        let means = |window: usize, cell: usize| mean_calcium(world, window, cell, until_ms);
+        self.stream.advance(until_ms, means);
+        let taken = match &mut self.recorder {
+            Some(recorder) => recorder.take(&self.spikes, world),
+            None => Ok(()),
+        };
+        self.spikes.clear();
+        taken
+    }
+}
+
+/// Sums up a finished run whose spikes are all still there.
+pub fn summarise(scene: &Scene, simulation: &Simulation) -> Summary {
+    let mut stream = stream(scene, rhythms(scene));
+    for spike in &simulation.world.resource::<Spikes>().list {
+        stream.push(spike.neuron.0 as usize, spike.t_ms);
+    }
+    let now = simulation.now();
+    let means = |window: usize, cell: usize| mean_calcium(&simulation.world, window, cell, now);
+    summary(scene, simulation, stream.finish(now, means))
+}
+
+fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summary {
+    let mut warnings = warnings(scene, simulation);
+    let cut = finished
+        .cut
+        .iter()
+        .map(|label| format!("window `{label}` was cut short"));
+    let missed = finished
+        .missed
+        .iter()
+        .map(|label| format!("window `{label}` was not reached"));
+    warnings.extend(cut.chain(missed));
     Summary {
         homarus: env!("CARGO_PKG_VERSION"),
         scene: scene.name.clone(),
-        scene_hash: scene.hash(overrides),
+        scene_hash: scene.hash(),
+        status: Status::Complete,
+        error: None,
         seed: scene.seed,
         step_ms: scene.step_ms,
         integrator: scene.integrator.name(),
@@ -84,16 +251,16 @@ pub fn summarise(
         neurons: scene.cells.len(),
         edges: scene.edges.len(),
         model_ms: simulation.now(),
-        wall_s,
-        windows,
-        populations,
-        warnings: warnings(scene, simulation),
+        wall_s: 0.0,
+        populations: Summary::populations(&finished.reports),
+        windows: finished.reports,
+        warnings,
     }
 }
 
 /// Spike times (ms) of every cell.
 pub fn trains(simulation: &Simulation) -> Vec<Vec<f64>> {
-    let mut trains = vec![Vec::new(); simulation.world.resource::<Neurons>().len()];
+    let mut trains = vec![Vec::new(); simulation.names().cells.len()];
     for spike in &simulation.world.resource::<Spikes>().list {
         trains[spike.neuron.0 as usize].push(spike.t_ms);
     }
@@ -107,54 +274,30 @@ fn kernel(integrator: Integrator) -> &'static str {
     }
 }
 
-/// Mean calcium (µM) by window and cell.
-fn calcium_means(scene: &Scene, simulation: &Simulation) -> Vec<Vec<Option<f64>>> {
-    let windows = &simulation.world.resource::<Observers>().windows;
-    windows
-        .iter()
-        .map(|w| (0..scene.cells.len()).map(|cell| w.mean(cell)).collect())
+/// Mean calcium (µM) of a cell in a window as far as it has come.
+fn mean_calcium(world: &World, window: usize, cell: usize, now_ms: f64) -> Option<f64> {
+    let windows = &world.resource::<Observers>().windows;
+    windows.get(window)?.mean(cell, now_ms)
+}
+
+fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
+    let rhythms = scene.rhythms.iter();
+    rhythms
+        .map(|rhythm| RhythmSpec {
+            name: &rhythm.name,
+            cells: &rhythm.cells,
+            reference: rhythm.reference,
+            min_spikes: rhythm.min_spikes,
+            order: rhythm.order.as_deref(),
+        })
         .collect()
 }
 
-fn recording<'a>(
-    scene: &'a Scene,
-    trains: &'a [Vec<f64>],
-    means: &'a [Vec<Option<f64>>],
-    end_ms: f64,
-) -> Recording<'a> {
-    let cells = scene.cells.iter().zip(trains);
-    let windows = scene.windows.iter().zip(means);
-    Recording {
-        cells: cells
-            .map(|(cell, spikes)| CellTrain {
-                name: &cell.name,
-                spikes,
-            })
-            .collect(),
-        windows: windows
-            .map(|(window, means)| WindowSpec {
-                label: &window.label,
-                from_ms: window.from_ms,
-                to_ms: window.to_ms,
-                measures: Measures::Gap,
-                ca_mean_um: means,
-            })
-            .collect(),
-        rhythms: scene
-            .rhythms
-            .iter()
-            .map(|rhythm| RhythmSpec {
-                name: &rhythm.name,
-                cells: &rhythm.cells,
-                reference: rhythm.reference,
-                min_spikes: rhythm.min_spikes,
-                order: rhythm.order.as_deref(),
-            })
-            .collect(),
-        gap_ms: scene.gap_ms,
-        record_from_ms: 0.0,
-        record_to_ms: end_ms,
-    }
+fn stream<'a>(scene: &'a Scene, rhythms: Vec<RhythmSpec<'a>>) -> Stream<'a> {
+    let names = scene.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let windows = scene.windows.iter();
+    let windows = windows.map(|w| (w.label.as_str(), w.from_ms, w.to_ms, Measures::Gap));
+    Stream::new(names, rhythms, windows, scene.gap_ms)
 }
 
 /// What a person should know about a finished run.

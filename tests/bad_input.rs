@@ -243,7 +243,7 @@ fn numbers_that_make_no_sense() {
         ("negative duration", timed("duration_ms: §-5, step_ms: 0.05"), "found -5", "expected a number greater than 0"),
         ("zero step", timed("duration_ms: 10, step_ms: §0"), "found 0", "expected a number greater than 0"),
         ("step beyond control", timed("duration_ms: 10, step_ms: §2"), "step_ms is 2, control_ms is 1", "a smaller `step_ms`"),
-        ("2^53 steps and one", timed("duration_ms: 9007199254740994, step_ms: §1"), "9.007e15 steps", "a run has at most 2^53"),
+        ("one step too many", timed("duration_ms: 1000000000001, step_ms: §1"), "1.000e12 steps", "a run has at most 1e12 steps"),
         ("more steps than any number", timed("duration_ms: 1e300, step_ms: §1e-300"), "more steps than can be counted", "a shorter `duration_ms`"),
         ("negative conductance", cell(r#"gbar: { "Na": §-1 }"#), "found -1", allow),
         ("negative by set", pair(r#"protocol: [(at_ms: 1, set: §"A.Na.gbar", to: -1)]"#), "`A.Na.gbar` cannot be -1", allow),
@@ -406,7 +406,7 @@ fn wrong_command_lines() {
         (&["--set", "step_ms=0"], "`step_ms` cannot be 0", ms),
         (&["--set", "step_ms=10"], "step_ms is 10, control_ms is 1", "a smaller `step_ms`"),
         (&["--set", "control_ms=1e-300"], "step_ms is 0.05, control_ms is", "a longer `control_ms`"),
-        (&["--set", "duration_ms=1e300"], "more steps than can be counted", "a run has at most 2^53"),
+        (&["--set", "duration_ms=1e300"], "more steps than can be counted", "a run has at most 1e12 steps"),
         (&["--set", "seed=1.5"], "`seed` cannot be `1.5`", "expected a whole number from 0"),
         (&["--seed", "-1"], "invalid value '-1' for '--seed <SEED>'", "expected a whole number from 0"),
         (&["--duration-ms", "-5"], "`--duration-ms` cannot be -5", ms),
@@ -489,7 +489,7 @@ fn what_is_accepted() {
         .with("negative.ron", around(negative))
         .with("passive.ron", pair(""))
         .with("long.ron", long("1e10"))
-        .with("longest.ron", long("9007199254740992"))
+        .with("longest.ron", long("1e12"))
         .with("mes réseaux/ça va.ron", pair(""));
     for arguments in [
         &["run", "negative.ron"][..],
@@ -560,7 +560,7 @@ fn line_ends_make_no_difference() {
     };
     let hash = |text: &String| {
         let scene = read_text(text, "scene.ron", None).unwrap_or_else(|e| panic!("{e}"));
-        scene.hash(&[])
+        scene.hash()
     };
     for form in forms(text) {
         assert_eq!(hash(&form), hash(&text.to_owned()), "{form:?}");

@@ -47,7 +47,7 @@ impl Run {
             .position(|(channel, _)| channel == "CaS")
             .unwrap();
         assert_eq!(scene.step_ms, 0.01);
-        let mut simulation = spawn(&scene, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let mut simulation = spawn(&scene).unwrap_or_else(|e| panic!("{e}"));
         let read = vec![Address::Channel(S1, cas, ChannelScalar::Gbar)];
         let sampler = Sampler::new(read, 1000.0);
         let mut observers = simulation.world.resource_mut::<Observers>();
@@ -55,7 +55,7 @@ impl Run {
         simulation.run().unwrap();
         let rows = &simulation.world.resource::<Observers>().samplers[0].rows;
         Run {
-            summary: summarise(&scene, &[], &simulation, 0.0),
+            summary: summarise(&scene, &simulation),
             trains: trains(&simulation),
             cas_of_s1: rows.iter().map(|(_, values)| values[0]).collect(),
             scene,

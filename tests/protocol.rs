@@ -9,7 +9,7 @@
 mod helpers;
 
 use helpers::{Folder, PASSIVE, bits, events, network, read, run, scene_text, stg, value};
-use homarus::scene::{Scene, spawn};
+use homarus::scene::{Scene, model::Setting, spawn};
 use homarus_systems::{
     assembly::Simulation,
     homeostasis::Homeostat,
@@ -490,9 +490,14 @@ fn a_reset_is_a_new_start_of_the_membrane() {
 #[test]
 fn entries_at_the_start() {
     let start = |protocol: &str, overrides: &[(&str, f64)]| {
-        let overrides: Vec<_> = overrides.iter().map(|(p, x)| (p.to_string(), *x)).collect();
-        let scene = stg_scene(50.0, &both(), protocol);
-        let mut simulation = spawn::spawn(&scene, &overrides).unwrap_or_else(|e| panic!("{e}"));
+        let mut scene = stg_scene(50.0, &both(), protocol);
+        let settings = overrides.iter().map(|(path, value)| Setting {
+            path: path.to_string(),
+            value: *value,
+            origin: Default::default(),
+        });
+        scene.set = settings.collect();
+        let mut simulation = spawn::spawn(&scene).unwrap_or_else(|e| panic!("{e}"));
         simulation.start().expect("a start");
         simulation
     };
@@ -733,7 +738,7 @@ fn windows_take_the_mean_of_what_lies_in_them() {
         let found = &simulation.world.resource::<Observers>().windows;
         found
             .iter()
-            .map(|w| w.mean(0).expect("a mean"))
+            .map(|w| w.mean(0, f64::INFINITY).expect("a mean"))
             .collect::<Vec<f64>>()
     };
     // All at once, and each alone.

@@ -19,7 +19,7 @@ fn blocks(language: &str) -> Vec<String> {
 fn the_network_of_ones_own_runs_as_printed() {
     let text = &blocks("ron")[0];
     let scene = scene::read_text(text, "pair.ron", None).unwrap_or_else(|e| panic!("{e}"));
-    let summary = run::run(&scene, &[]).unwrap();
+    let summary = run::run(&scene).unwrap();
     let verdict = |k: usize| summary.windows[k].rhythms[0].verdict.to_string();
     assert_eq!(verdict(0), "rhythmic");
     // Uncoupled twins go on bursting, each from where the cut left it.
@@ -39,7 +39,7 @@ fn the_channel_works_beside_a_scene() {
         cells: { "P": (cell: "pacemaker", gbar: { "NaP": 0.1, "Kd": 1, "leak": 0.05 }) })"#;
     let scene =
         scene::read_text(text, "beside.ron", Some(&folder)).unwrap_or_else(|e| panic!("{e}"));
-    let outcome = run::run(&scene, &[]);
+    let outcome = run::run(&scene);
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(outcome.unwrap().model_ms >= 100.0);
 }

@@ -65,7 +65,7 @@ fn mrna_is_the_integral_of_the_calcium_error() {
     let observers = simulation
         .world
         .resource::<homarus_systems::observe::Observers>();
-    let mean = observers.windows[0].mean(0).expect("a mean");
+    let mean = observers.windows[0].mean(0, f64::INFINITY).expect("a mean");
     for (channel, ratio) in [("Na", 1.0), ("Kd", 137.74 / 3951.84)] {
         let start = if channel == "Na" { 3951.84 } else { 137.74 };
         let gained = value(&simulation, &format!("LP.{channel}.mRNA")) - start;

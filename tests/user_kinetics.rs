@@ -221,7 +221,7 @@ fn gate_of_a_clamped_cell(
         ),
     ));
     scene.integrator = integrator;
-    let mut simulation = spawn::spawn(&scene, &[]).map_err(|e| e.to_string())?;
+    let mut simulation = spawn::spawn(&scene).map_err(|e| e.to_string())?;
     simulation.run().map_err(|e| e.to_string())?;
     Ok(activation(&simulation, 0))
 }

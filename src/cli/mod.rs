@@ -2,7 +2,13 @@
 //!
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
+mod check;
+mod files;
+mod interrupt;
 mod list;
+mod new;
+mod overview;
+mod progress;
 mod run;
 mod setting;
 mod table;
@@ -12,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::record::bundle::Refusal;
 use crate::run::Failure;
 use crate::scene::{Diagnostic, Diagnostics};
 
@@ -26,7 +33,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Run(run::Arguments),
+    Check(check::Arguments),
     List(list::Arguments),
+    New(new::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -45,17 +54,32 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match &arguments.verb {
-        Verb::Run(arguments) => run::run(arguments),
-        Verb::List(arguments) => list::run(arguments),
+        Verb::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Check(arguments) => check::run(arguments),
+        Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Input(errors)) => {
             message(&errors.render(color(), width()));
             ExitCode::from(2)
         }
+        Err(Failure::Directory(Refusal::Request { message, help })) => {
+            let refused = Diagnostics::from(Diagnostic::new(message).help(help));
+            eprint!("{}", refused.render(color(), width()));
+            ExitCode::from(2)
+        }
+        Err(Failure::Directory(Refusal::Disk(error))) | Err(Failure::Bundle(error)) => {
+            eprintln!("homarus: the bundle cannot be written: {error}");
+            ExitCode::from(1)
+        }
         Err(Failure::Run(error)) => {
             message(&format!("homarus: {error}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Stopped(at)) => {
+            eprintln!("homarus: stopped at {at} of model time");
             ExitCode::from(1)
         }
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -1,14 +1,25 @@
 //! `homarus run SCENE`.
 
-use clap::Args;
+use std::{io, path::PathBuf};
 
-use super::{message, output, setting, table};
-use crate::run::{self, Failure};
-use crate::scene;
+use clap::Args;
+use homarus_systems::assembly::RunError;
+
+use super::{interrupt::Interrupt, message, output, progress::Kind, setting, table};
+use crate::{
+    record::{
+        bundle::{Published, Request},
+        summary::{Status, Summary},
+    },
+    run::{self, Failure, Outcome},
+    scene::{self, Scene},
+};
 
 /// Run a scene and print its rhythm table.
 #[derive(Args)]
-#[command(after_help = "Example:\n  homarus run half_centre --set 'A->B.g=0.4' --duration-ms 5000")]
+#[command(after_help = "Examples:
+  homarus run half_centre --set 'A->B.g=0.4' --duration-ms 5000
+  homarus run half_centre -o half_centre.bundle --sample '*.V:1'")]
 pub(super) struct Arguments {
     /// A .ron file, or the name of a shipped scene (`homarus list networks`).
     scene: String,
@@ -30,6 +41,22 @@ pub(super) struct Arguments {
     /// `exponential` (fixed step) or `reference` (adaptive, slow, for validation).
     #[arg(long, value_name = "NAME")]
     integrator: Option<String>,
+    /// Write a bundle into this new folder: tables, the scene as resolved, `run.json`.
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace the bundle that is there.
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+    /// Write the tables as CSV, too.
+    #[arg(long, requires = "out")]
+    csv: bool,
+    /// Sample scalars at an interval (ms) into the bundle, on top of what the scene samples;
+    /// repeatable.
+    #[arg(long, value_name = "PATH:MS", requires = "out")]
+    sample: Vec<String>,
+    /// How progress is told on stderr: a bar in a terminal, JSON lines, or not at all.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    progress: Kind,
     /// Print one JSON object instead of the table.
     #[arg(long)]
     json: bool,
@@ -39,14 +66,48 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut scene = scene::read(&arguments.scene)?;
     let mut notes = Vec::new();
-    let overrides = setting::apply(&mut scene, &arguments.set, &mut notes)?;
+    let scene = scene(arguments, &mut notes)?;
+    let request = arguments.out.as_ref().map(|dir| Request {
+        dir: dir.clone(),
+        overwrite: arguments.overwrite,
+        csv: arguments.csv,
+    });
+    let interrupt = Interrupt::listen();
+    let quiet = arguments.quiet;
+    let mut progress = arguments.progress.show(quiet);
+    let outcome = run::run_attended(&scene, request.as_ref(), &notes, &mut |now| {
+        progress.tell(now);
+        interrupt.asked()
+    });
+    progress.end();
+    let Outcome {
+        summary,
+        error,
+        bundle,
+    } = outcome?;
+    if !quiet && !arguments.json {
+        for warning in &summary.warnings {
+            message(&format!("warning: {warning}\n"));
+        }
+    }
+    let summary = summary.brief();
+    let text = match arguments.json {
+        // Every number of the summary is finite or null, and its keys are text.
+        true => serde_json::to_string_pretty(&summary).map_err(io::Error::other)? + "\n",
+        false => table::render(&scene, &summary),
+    };
+    output(&text)?;
+    ending(&summary, error, bundle.as_ref(), quiet)
+}
+
+/// The scene with everything the command line says.
+fn scene(arguments: &Arguments, notes: &mut Vec<String>) -> Result<Scene, Failure> {
+    let mut scene = scene::read(&arguments.scene)?;
+    setting::apply(&mut scene, &arguments.set, notes)?;
     if let Some(ms) = arguments.duration_ms {
-        notes.extend(setting::shorten(
-            &mut scene,
-            setting::positive("--duration-ms", ms)?,
-        ));
+        let ms = setting::positive("--duration-ms", ms)?;
+        notes.extend(setting::shorten(&mut scene, ms));
     }
     if let Some(ms) = arguments.step_ms {
         scene.step_ms = setting::positive("--step-ms", ms)?;
@@ -60,17 +121,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(name) = &arguments.integrator {
         scene.integrator = setting::integrator(name)?;
     }
-    let mut summary = run::run(&scene, &overrides)?;
-    summary.warnings.splice(0..0, notes);
-    if !arguments.quiet && !arguments.json {
-        for warning in &summary.warnings {
-            message(&format!("warning: {warning}\n"));
+    for request in &arguments.sample {
+        setting::sample(&mut scene, request)?;
+    }
+    Ok(scene)
+}
+
+/// Says how the run ended and where its bundle is.
+fn ending(
+    summary: &Summary,
+    error: Option<RunError>,
+    bundle: Option<&Published>,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let end = table::seconds(summary.model_ms);
+    if let Some(bundle) = bundle {
+        let path = bundle.path().display();
+        match summary.status {
+            Status::Complete if quiet => {}
+            Status::Complete => message(&format!("bundle written to {path}\n")),
+            status => message(&format!(
+                "what there is up to {end} is in {path}, marked as {status}\n"
+            )),
         }
     }
-    if arguments.json {
-        // Every number of the summary is finite or null, and its keys are text.
-        let text = serde_json::to_string_pretty(&summary).map_err(std::io::Error::other)?;
-        return output(&format!("{text}\n"));
+    match (error, summary.status, bundle) {
+        (Some(error), ..) => Err(error.into()),
+        (None, Status::Stopped, _) => Err(Failure::Stopped(end)),
+        (None, _, Some(Published::Beside { path, wanted, why })) => {
+            Err(Failure::Bundle(io::Error::other(format!(
+                "as {}: the name {why}; it is whole, in {}",
+                wanted.display(),
+                path.display()
+            ))))
+        }
+        _ => Ok(()),
     }
-    output(&table::render(&scene, &summary))
 }

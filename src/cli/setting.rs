@@ -1,8 +1,8 @@
 //! What the command line overrides: settings before the network is built, scalars after.
 
 use crate::run::Failure;
-use crate::scene::model::{Integrator, Scene};
-use crate::scene::spawn::Override;
+use crate::scene::model::{Integrator, Samples, Scene, Setting};
+use crate::scene::{Place, Source};
 
 use homarus_systems::nearest::nearest;
 
@@ -11,14 +11,13 @@ use super::wrong;
 /// Settings that `--set` knows beside the scalars of the network.
 const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
 
-/// Splits `PATH=VALUE`, applies settings to the scene and returns the scalars; what is dropped is
-/// told in `notes`.
+/// Applies every `PATH=VALUE`: settings at once, scalars as if the scene set them last. What is
+/// dropped is told in `notes`.
 pub(super) fn apply(
     scene: &mut Scene,
     sets: &[String],
     notes: &mut Vec<String>,
-) -> Result<Vec<Override>, Failure> {
-    let mut overrides: Vec<Override> = Vec::new();
+) -> Result<(), Failure> {
     let mut seen: Vec<&str> = Vec::new();
     for set in sets {
         let (path, value) = set.split_once('=').ok_or_else(|| {
@@ -41,17 +40,57 @@ pub(super) fn apply(
         let number = number(path, value)?;
         match path {
             "duration_ms" => notes.extend(shorten(scene, positive(path, number)?)),
-            "step_ms" => scene.step_ms = positive(path, number)?,
+            "step_ms" => {
+                scene.step_ms = positive(path, number)?;
+                scene.step_origin = argument("--set", set, path);
+            }
             "control_ms" => scene.control_ms = positive(path, number)?,
             "seed" => {
                 scene.seed = seed(value).map_err(|wanted| {
                     wrong(format!("`seed` cannot be `{value}`: {wanted}"), None)
                 })?;
             }
-            _ => overrides.push((path.to_string(), number)),
+            _ => {
+                scene.set.retain(|setting| setting.path != path);
+                scene.set.push(Setting {
+                    path: path.to_string(),
+                    value: number,
+                    origin: argument("--set", set, path),
+                });
+            }
         }
     }
-    Ok(overrides)
+    Ok(())
+}
+
+/// Adds a request for samples, `PATH:MS`.
+pub(super) fn sample(scene: &mut Scene, request: &str) -> Result<(), Failure> {
+    // A path may name a kind after a colon; the interval is what stands after the last.
+    let parts = request
+        .rsplit_once(':')
+        .map(|(path, ms)| (path.trim(), ms.trim()));
+    let every = parts.and_then(|(path, ms)| Some((path, ms.parse::<f64>().ok()?)));
+    let Some((path, every_ms)) = every else {
+        return Err(wrong(
+            format!("`--sample {request}` is no path with an interval"),
+            Some("write --sample PATH:MS, for instance --sample '*.V:1'".to_string()),
+        ));
+    };
+    scene.samples.push(Samples {
+        paths: vec![(path.to_string(), argument("--sample", request, path))],
+        every_ms: positive("--sample", every_ms)?,
+    });
+    Ok(())
+}
+
+/// The place of a part of an argument of the command line.
+fn argument(flag: &str, argument: &str, part: &str) -> Place {
+    let text = format!("{flag} {argument}");
+    let start = text.find(part).unwrap_or_default();
+    Place::new(
+        &Source::new("command line", text),
+        start..start + part.len(),
+    )
 }
 
 fn number(path: &str, value: &str) -> Result<f64, Failure> {

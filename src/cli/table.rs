@@ -8,6 +8,10 @@ use crate::scene::model::Scene;
 
 const DASH: &str = "-";
 
+/// Lock below which a phase is marked: onsets then lie all over the cycle, and their mean says
+/// little.
+const DRIFTING: f64 = 0.3;
+
 /// The table of a run.
 pub(super) fn render(scene: &Scene, summary: &Summary) -> String {
     let mut text = format!(
@@ -53,7 +57,8 @@ pub(super) fn render(scene: &Scene, summary: &Summary) -> String {
     text
 }
 
-fn seconds(ms: f64) -> String {
+/// A time for people.
+pub(super) fn seconds(ms: f64) -> String {
     if ms >= 1000.0 {
         format!("{} s", ms / 1000.0)
     } else {
@@ -82,15 +87,24 @@ fn line(rhythm: &RhythmReport, scene: &Scene) -> String {
         ));
     }
     text.push('\n');
+    let mut drifting = false;
     for cell in &rhythm.cells {
         if let Some(phase) = cell.phase {
+            let drifts = cell.lock.is_some_and(|lock| lock < DRIFTING);
+            drifting |= drifts;
             text.push_str(&format!(
-                "    {} at phase {phase:.3} of {}, lock {}\n",
+                "    {} at phase {phase:.3}{} of {}, lock {}\n",
                 cell.name,
+                if drifts { "?" } else { "" },
                 rhythm.reference,
                 number(cell.lock, 3)
             ));
         }
+    }
+    if drifting {
+        text.push_str(&format!(
+            "    (phase with ?: lock below {DRIFTING}, the cell drifts and its phase means little)\n"
+        ));
     }
     text
 }
@@ -140,4 +154,49 @@ fn row(cell: &CellReport) -> Vec<String> {
             .map_or_else(|| DASH.to_string(), |n| n.to_string()),
         number(cell.ca_mean_um, 1),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rhythm::PhaseReport;
+    use crate::scene;
+
+    /// The line of a rhythm whose second cell has the lock `lock`.
+    fn line_with(lock: f64) -> String {
+        let rhythm = RhythmReport {
+            name: "all".to_string(),
+            verdict: Verdict::Irregular,
+            reference: "A".to_string(),
+            period_ms: Some(219.0),
+            period_cv: Some(0.01),
+            cells: vec![PhaseReport {
+                name: "B".to_string(),
+                phase: Some(0.25),
+                lock: Some(lock),
+            }],
+        };
+        line(&rhythm, &scene::read("half_centre").expect("it ships"))
+    }
+
+    #[test]
+    fn a_phase_without_lock_is_marked_and_told() {
+        let text = line_with(0.29);
+        assert!(
+            text.contains("B at phase 0.250? of A, lock 0.290\n"),
+            "{text}"
+        );
+        assert!(text.ends_with(
+            "    (phase with ?: lock below 0.3, the cell drifts and its phase means little)\n"
+        ));
+    }
+
+    #[test]
+    fn a_locked_phase_is_plain() {
+        let text = line_with(0.3);
+        assert!(
+            text.ends_with("B at phase 0.250 of A, lock 0.300\n"),
+            "{text}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! The summary of a run: the one JSON object of `run --json`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -15,6 +15,11 @@ pub struct Summary {
     pub scene: String,
     /// Hash of the resolved scene without what is only observed.
     pub scene_hash: String,
+    /// Whether the run came to its end.
+    pub status: Status,
+    /// Why the run failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Seed of every random stream.
     pub seed: u64,
     /// Integration step (ms).
@@ -37,6 +42,52 @@ pub struct Summary {
     pub populations: Vec<Populations>,
     /// What a person should know.
     pub warnings: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// At its end.
+    Complete,
+    /// Broken off by the user; what there is up to then is right.
+    Stopped,
+    /// A number went wrong; what there is up to then is right.
+    Failed,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "complete",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// Cells up to which a person reads a line each.
+const LISTED_CELLS: usize = 200;
+
+impl Summary {
+    /// The populations of windows with more cells than a person reads.
+    pub fn populations(windows: &[WindowReport]) -> Vec<Populations> {
+        let large = windows.iter().filter(|w| w.cells.len() > LISTED_CELLS);
+        large
+            .map(|window| Populations::of("cells", window))
+            .collect()
+    }
+
+    /// The summary without the cells of windows that are told as populations.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        let large = self
+            .windows
+            .iter_mut()
+            .filter(|w| w.cells.len() > LISTED_CELLS);
+        large.for_each(|window| window.cells.clear());
+        self
+    }
 }
 
 /// A population in a window.

@@ -1,6 +1,7 @@
 //! Rhythm analysis: from spike times to bursts, phases, patterns and verdicts.
 //!
-//! Everything here is a pure function of the spike times; [`analyse`] is the entry point. Two rules
+//! Everything here is a pure function of the spike times; [`analyse`] is the entry point for a whole
+//! record, [`Stream`] and [`Cycles`] for a run that is still going on. Two rules
 //! split a train into bursts, and each number says which one it uses:
 //!
 //! * the *gap rule* ([`bursts`]): a burst is a maximal run of spikes whose intervals are at most
@@ -11,10 +12,12 @@
 //!   `burstiness_hz2` where a window asks for [`Measures::Published`].
 
 mod bursts;
+mod cycles;
 mod measures;
 mod pattern;
 mod phase;
 mod statistics;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -22,9 +25,11 @@ mod verdict;
 use serde::Serialize;
 
 pub use bursts::{Burst, GapMeasures, bursts, counted, gap_measures, whole_bursts, within};
+pub use cycles::{Cycle, Cycles, MAX_CYCLE_MS};
 pub use measures::{PublishedBursts, published_burst_measures, published_frequency};
 pub use pattern::Pattern;
 pub use phase::{circular_mean, onset_phases, resultant};
+pub use stream::{Finished, Stream};
 pub use verdict::{MAX_PERIOD_CV, MIN_LOCK, MIN_PHASES, Verdict};
 
 use statistics::finite;
@@ -203,7 +208,7 @@ pub fn analyse(recording: &Recording) -> Vec<WindowReport> {
             )
         })
         .collect();
-    let min_spikes = row_min_spikes(recording);
+    let min_spikes = row_min_spikes(&recording.rhythms, recording.cells.len());
     windows_in_time(&recording.windows)
         .into_iter()
         .map(|window| window_report(recording, window, &whole, &min_spikes))
@@ -222,9 +227,9 @@ fn windows_in_time<'a, 'b>(windows: &'b [WindowSpec<'a>]) -> Vec<&'b WindowSpec<
 }
 
 /// For each cell the `min_spikes` of the first rhythm that lists it.
-fn row_min_spikes(recording: &Recording) -> Vec<usize> {
-    let mut row = vec![DEFAULT_MIN_SPIKES; recording.cells.len()];
-    for rhythm in recording.rhythms.iter().rev() {
+fn row_min_spikes(rhythms: &[RhythmSpec], cells: usize) -> Vec<usize> {
+    let mut row = vec![DEFAULT_MIN_SPIKES; cells];
+    for rhythm in rhythms.iter().rev() {
         for &cell in rhythm.cells {
             row[cell] = rhythm.min_spikes;
         }

@@ -401,4 +401,130 @@ proptest! {
             prop_assert!(pair[1].on_ms - pair[0].off_ms > GAP_MS);
         }
     }
+
+    /// A run that is analysed as it goes gives what its whole record gives, however often one looks.
+    #[test]
+    fn a_stream_reports_what_the_record_shows(
+        a in any_train(),
+        b in any_train(),
+        edges in proptest::collection::vec((0_u32..9_000, 1_u32..4_000), 0..6),
+        looks in proptest::collection::vec(0_u32..10_000, 0..20),
+        measures in any_measures(),
+    ) {
+        let means = |window: usize, cell: usize| (cell == 0).then_some(window as f64);
+        let labels: Vec<String> = (0..edges.len()).map(|k| k.to_string()).collect();
+        let ends = |&(from, length): &(u32, u32)| {
+            (f64::from(from), f64::from((from + length).min(10_000)))
+        };
+        let stretches: Vec<(f64, f64)> = edges.iter().map(ends).collect();
+        let given: Vec<Vec<Option<f64>>> =
+            (0..edges.len()).map(|k| vec![means(k, 0), means(k, 1)]).collect();
+        let windows = labels.iter().zip(&stretches).zip(&given);
+        let windows: Vec<WindowSpec> = windows
+            .map(|((label, (from, to)), given)| WindowSpec {
+                measures,
+                ca_mean_um: given,
+                ..window(label, *from, *to)
+            })
+            .collect();
+        let recording = pair_recording(&a, &b, windows, vec![rhythm(2), rhythm(3)]);
+
+        let specs = labels.iter().zip(&stretches);
+        let specs = specs.map(|(label, (from, to))| (label.as_str(), *from, *to, measures));
+        let mut stream = Stream::new(vec!["A", "B"], recording.rhythms.clone(), specs, GAP_MS);
+        let mut spikes: Vec<(f64, usize)> = a.iter().map(|t| (*t, 0)).collect();
+        spikes.extend(b.iter().map(|t| (*t, 1)));
+        spikes.sort_by(|x, y| x.0.total_cmp(&y.0));
+        let mut looks: Vec<f64> = looks.into_iter().map(f64::from).collect();
+        looks.sort_by(f64::total_cmp);
+        for (t, cell) in spikes {
+            let due = looks.partition_point(|look| *look < t);
+            looks.drain(..due).for_each(|look| stream.advance(look, means));
+            stream.push(cell, t);
+        }
+        let finished = stream.finish(10_000.0, means);
+        prop_assert_eq!(finished.reports, analyse(&recording));
+        prop_assert!(finished.cut.is_empty() && finished.missed.is_empty());
+    }
+
+    /// The bursts that come out one by one are those of the whole record, with the same means.
+    #[test]
+    fn cycles_are_the_bursts_of_the_record(a in any_train(), b in any_train()) {
+        let whole = window("whole", 0.0, 10_000.0);
+        let recording = pair_recording(&a, &b, vec![whole], vec![rhythm(2)]);
+        let report = &analyse(&recording)[0];
+        let mut cycles = Cycles::new(2, &recording.rhythms, GAP_MS);
+        let mut spikes: Vec<(f64, usize)> = a.iter().map(|t| (*t, 0)).collect();
+        spikes.extend(b.iter().map(|t| (*t, 1)));
+        spikes.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
+        let mut found = Vec::new();
+        for (t, cell) in spikes {
+            cycles.push(cell, t, &mut found);
+        }
+        cycles.finish(10_000.0, &mut found);
+        for (cell, train) in [&a, &b].into_iter().enumerate() {
+            let own: Vec<&Cycle> = found.iter().filter(|cycle| cycle.cell == cell).collect();
+            let bursts: Vec<Burst> = own.iter().map(|cycle| cycle.burst).collect();
+            let all = whole_bursts(train, GAP_MS, 0.0, 10_000.0);
+            prop_assert_eq!(&bursts, &counted(&all, 2));
+            prop_assert!(own.iter().enumerate().all(|(k, cycle)| cycle.k == k as u64));
+            let periods: Vec<f64> = own.iter().filter_map(|cycle| cycle.period_ms).collect();
+            prop_assert_eq!(periods.len(), own.len().saturating_sub(1));
+            prop_assert_eq!(statistics::mean(&periods), report.cells[cell].period_ms);
+            let duties: Vec<f64> = own.iter().filter_map(|cycle| cycle.duty()).collect();
+            prop_assert_eq!(statistics::mean(&duties), report.cells[cell].duty);
+        }
+        let phases: Vec<f64> = found.iter().filter(|c| c.cell == 1).filter_map(|c| c.phase).collect();
+        let follower = &report.rhythms[0].cells[0];
+        prop_assert!(close(circular_mean(&phases), follower.phase));
+        prop_assert!(close(resultant(&phases), follower.lock));
+    }
+}
+
+/// A run that ends early reports the windows it reached, cut to what there is.
+#[test]
+fn an_early_end_cuts_windows() {
+    let windows = [
+        ("done", 0.0, 1_000.0),
+        ("open", 500.0, 4_000.0),
+        ("missed", 2_000.0, 3_000.0),
+    ];
+    let windows = windows.map(|(label, from, to)| (label, from, to, Measures::Gap));
+    let mut stream = Stream::new(vec!["A"], vec![], windows, GAP_MS);
+    for k in 0..15 {
+        stream.push(0, f64::from(k) * 100.0);
+        stream.advance(f64::from(k) * 100.0, |_, _| None);
+    }
+    let finished = stream.finish(1_500.0, |_, _| None);
+    assert_eq!(finished.cut, ["open"]);
+    assert_eq!(finished.missed, ["missed"]);
+    let spans: Vec<(&str, f64, usize)> = finished
+        .reports
+        .iter()
+        .map(|report| (report.label.as_str(), report.to_ms, report.cells[0].spikes))
+        .collect();
+    assert_eq!(spans, [("done", 1_000.0, 10), ("open", 1_500.0, 10)]);
+}
+
+/// A reference cell that falls silent does not hold back the bursts of the others.
+#[test]
+fn bursts_do_not_wait_for_a_silent_reference() {
+    let rhythms = [rhythm(2)];
+    let mut cycles = Cycles::new(2, &rhythms, GAP_MS);
+    let mut found = Vec::new();
+    let bursts = (1..1_000).map(|k| 300.0 * f64::from(k));
+    for on in bursts {
+        if on < 1_000.0 {
+            cycles.push(0, on, &mut found);
+            cycles.push(0, on + 5.0, &mut found);
+        }
+        cycles.push(1, on + 10.0, &mut found);
+        cycles.push(1, on + 20.0, &mut found);
+    }
+    let longest = MAX_CYCLE_MS / 300.0;
+    assert!(
+        found.len() as f64 > 1_000.0 - longest - 5.0,
+        "{}",
+        found.len()
+    );
 }

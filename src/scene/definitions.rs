@@ -15,6 +15,7 @@ use super::{
         index_of, integer, key, map, not_negative, number, text,
     },
     diagnostic::{Diagnostic, Diagnostics},
+    known_rhythms,
     library::Library,
     names::{self, Role},
     syntax::{Key, Node, Value},
@@ -22,7 +23,7 @@ use super::{
 };
 
 /// The `format` every file states; a later one may read otherwise.
-const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 
 /// More channels do not fit the widest table of lanes.
 const MAX_CHANNELS: usize = 32;
@@ -415,6 +416,11 @@ pub(super) fn cell(
         (None, _) => Some(None),
         _ => None,
     };
+    let rhythms = match (fields.optional("rhythms"), known) {
+        (Some(node), Some(channels)) => known_rhythms::read(node, channels, errors),
+        (None, _) => Some(Vec::new()),
+        _ => None,
+    };
     let head = fields.head().clone();
     fields.finish(errors);
     if let (Some(channels), Some(None), Some(Start { ca: None, .. })) = (known, calcium, &start)
@@ -435,6 +441,7 @@ pub(super) fn cell(
         start: start?,
         dic: dic?,
         homeostat_reference: reference?,
+        rhythms: rhythms?,
     })
 }
 

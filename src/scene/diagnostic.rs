@@ -1,4 +1,5 @@
-//! What is wrong with a scene, where, and what to do about it; rendering of all of it for people.
+//! What is wrong with a scene, or only questionable, where, and what to do about it; rendering of
+//! all of it for people.
 
 use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
@@ -9,10 +10,20 @@ use miette::{
 
 use super::source::{Place, Source};
 
-/// One error.
+/// How much is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The scene cannot be run.
+    Error,
+    /// The scene runs, but probably not as it is meant.
+    Lint,
+}
+
+/// One error or lint.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
-    message: String,
+    severity: Severity,
+    message: Box<str>,
     place: Option<Place>,
     label: Option<String>,
     others: Vec<(Place, String)>,
@@ -31,11 +42,22 @@ impl Diagnostic {
     /// An error without a place, such as a file that cannot be opened.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            severity: Severity::Error,
+            message: message.into().into(),
             place: None,
             label: None,
             others: Vec::new(),
             help: Vec::new(),
+        }
+    }
+
+    /// A lint at a place, or without one where the place is in no file.
+    pub fn lint(place: &Place, message: impl Into<String>) -> Self {
+        let in_a_file = !place.source().text().is_empty();
+        Self {
+            severity: Severity::Lint,
+            place: in_a_file.then(|| place.clone()),
+            ..Self::new(message)
         }
     }
 
@@ -65,6 +87,11 @@ impl Diagnostic {
     pub fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help.extend(help);
         self
+    }
+
+    /// Whether it is an error or a lint.
+    pub fn severity(&self) -> Severity {
+        self.severity
     }
 
     /// What is wrong.
@@ -142,12 +169,12 @@ fn excerpt(place: &Place) -> Range<usize> {
 /// More errors than a person works through at a time are counted, not shown.
 const RENDERED: usize = 100;
 
-/// All errors of a scene.
+/// All errors of a scene, or all its lints.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     errors: Vec<Diagnostic>,
     /// File, offset and message of those with a place.
-    known: HashSet<(usize, usize, String)>,
+    known: HashSet<(usize, usize, Box<str>)>,
 }
 
 impl Diagnostics {
@@ -220,11 +247,29 @@ impl Diagnostics {
                 text.pop();
             }
             n if n > RENDERED => {
-                text.push_str(&format!("{n} errors, the first {RENDERED} shown\n"))
+                text.push_str(&format!("{}, the first {RENDERED} shown\n", self.counted()))
             }
-            n => text.push_str(&format!("{n} errors\n")),
+            _ => text.push_str(&format!("{}\n", self.counted())),
         }
         text
+    }
+
+    /// How many there are, as in "3 errors" or "1 error and 2 lints".
+    fn counted(&self) -> String {
+        let count = |severity, one: &str| {
+            let of_it = self.errors.iter().filter(|e| e.severity == severity);
+            match of_it.count() {
+                0 => None,
+                1 => Some(format!("1 {one}")),
+                n => Some(format!("{n} {one}s")),
+            }
+        };
+        let counts = [
+            count(Severity::Error, "error"),
+            count(Severity::Lint, "lint"),
+        ];
+        let counts: Vec<String> = counts.into_iter().flatten().collect();
+        counts.join(" and ")
     }
 }
 
@@ -279,6 +324,13 @@ impl fmt::Display for Report<'_> {
 impl std::error::Error for Report<'_> {}
 
 impl miette::Diagnostic for Report<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.error.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Lint => miette::Severity::Warning,
+        })
+    }
+
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.error
             .help_text()

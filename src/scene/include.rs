@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     decode,
+    definitions::FORMAT,
     diagnostic::{Diagnostic, Diagnostics},
     library::{Library, kind_of},
     merge::{self, Entries},
@@ -154,9 +155,38 @@ impl Loader {
         };
         self.chain.push(file.identity.clone());
         let base = self.includes(fields, file.folder.as_deref(), true, errors);
+        let defined = self.defines(fields, file.folder.as_deref(), errors);
         self.chain.pop();
         let merged = merge::scene(&base?, fields, errors);
-        Some((root.head(), merged))
+        defined.then(|| (root.head(), merged))
+    }
+
+    /// Reads the definitions a scene holds itself; false if one of them is not any.
+    fn defines(
+        &mut self,
+        fields: &[(Key, Node)],
+        folder: Option<&Path>,
+        errors: &mut Diagnostics,
+    ) -> bool {
+        let field = fields.iter().find(|(key, _)| key.text == "define");
+        let Some((_, list)) = field.filter(|(_, node)| !node.is_none()) else {
+            return true;
+        };
+        let mut whole = true;
+        for node in decode::list(list, errors).unwrap_or_default() {
+            match kind_of(node, errors) {
+                Some(Kind::Network | Kind::Study) => {
+                    errors.push(
+                        Diagnostic::at(&node.head(), "a scene cannot be defined inside a scene")
+                            .label("expected `Channel(…)`, `Cell(…)` or `Synapse(…)`"),
+                    );
+                    whole = false;
+                }
+                Some(kind) => whole &= self.add(kind, with_format(node), folder, errors),
+                None => whole = false,
+            }
+        }
+        whole
     }
 
     /// Reads what `fields` include; gives the fields of the included base scene, if any.
@@ -203,7 +233,8 @@ impl Loader {
                 match self.scene_tree(&found, &root, errors) {
                     Some((_, mut fields)) => {
                         // What a file says about itself is not inherited.
-                        fields.retain(|(key, _)| key.text != "include" && key.text != "format");
+                        const OWN: [&str; 4] = ["include", "define", "format", "name"];
+                        fields.retain(|(key, _)| !OWN.contains(&key.text.as_str()));
                         base = Some((name, fields));
                     }
                     None => whole = false,
@@ -252,17 +283,46 @@ impl Loader {
             return Some(());
         }
         self.loaded.push(file.identity.clone());
-        let mut whole = true;
-        if let (Kind::Cell, Value::Struct(_, fields)) = (kind, &root.value) {
-            self.chain.push(file.identity.clone());
-            whole = self
-                .includes(fields, file.folder.as_deref(), false, errors)
-                .is_some();
-            self.chain.pop();
-        }
-        self.library.add(kind, root, errors);
+        self.chain.push(file.identity.clone());
+        let whole = self.add(kind, root, file.folder.as_deref(), errors);
+        self.chain.pop();
         whole.then_some(())
     }
+
+    /// Adds a definition and what it includes; false if something it includes cannot be read.
+    fn add(
+        &mut self,
+        kind: Kind,
+        root: Node,
+        folder: Option<&Path>,
+        errors: &mut Diagnostics,
+    ) -> bool {
+        let whole = match (kind, &root.value) {
+            (Kind::Cell, Value::Struct(_, fields)) => {
+                self.includes(fields, folder, false, errors).is_some()
+            }
+            _ => true,
+        };
+        self.library.add(kind, root, errors);
+        whole
+    }
+}
+
+/// A definition inside a scene is of the scene's format.
+fn with_format(node: &Node) -> Node {
+    let mut node = node.clone();
+    if let Value::Struct(Some(name), fields) = &mut node.value
+        && fields.iter().all(|(key, _)| key.text != "format")
+    {
+        let written = Source::new("the scene's format", FORMAT.to_string());
+        let format = Node {
+            place: Place::new(&written, 0..written.text().len()),
+            value: Value::Number(FORMAT as f64),
+        };
+        let (text, place) = ("format".to_owned(), name.place.clone());
+        fields.push((Key { text, place }, format));
+    }
+    node
 }
 
 /// Finds what an `include` entry means: a path if it ends in `.ron`, else a shipped name.

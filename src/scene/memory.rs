@@ -25,6 +25,11 @@ impl Demand {
     }
 }
 
+/// Bytes that the network of a scene takes, about.
+pub fn needed(scene: &Scene) -> f64 {
+    demands(scene).iter().map(Demand::bytes).sum()
+}
+
 /// The error for a scene that would take more than `available` bytes, where that is known.
 pub(super) fn shortage(scene: &Scene, available: Option<f64>) -> Option<Diagnostic> {
     let available = available?;

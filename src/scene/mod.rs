@@ -5,13 +5,16 @@
 //! the fields of the scene are read (`network`, `protocol`).
 
 mod cell;
+pub mod copy;
 mod decode;
 mod definitions;
 pub mod diagnostic;
-mod hash;
+mod document;
 mod include;
+mod known_rhythms;
 mod library;
-mod memory;
+pub mod lint;
+pub mod memory;
 mod merge;
 pub mod model;
 mod names;

@@ -1,7 +1,5 @@
 //! A checked scene: everything resolved to plain data, in scene order, ready to be spawned.
 
-use serde::Serialize;
-
 pub use homarus_systems::{
     assembly::IntegralStart, channels::NegativeConductance, homeostasis::Settings,
     neuromodulation::Gains, schedule::Integrator,
@@ -12,9 +10,9 @@ use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
 use super::source::Place;
 
 /// A network, its protocol and what is to be observed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Scene {
-    /// File name without extension, or the shipped name.
+    /// The name it gives itself, or else its file name without extension or its shipped name.
     pub name: String,
     /// One line for people.
     pub about: String,
@@ -25,7 +23,6 @@ pub struct Scene {
     /// Integration step (ms).
     pub step_ms: f64,
     /// Where the step is written.
-    #[serde(skip)]
     pub step_origin: Place,
     /// Control interval of homeostasis and controllers (ms).
     pub control_ms: f64,
@@ -53,16 +50,20 @@ pub struct Scene {
     pub groups: Vec<(String, Vec<usize>)>,
     /// Edges in scene order.
     pub edges: Vec<Edge>,
+    /// Scalars set once the network is built and before anything is derived from start values.
+    pub set: Vec<Setting>,
     /// Protocol entries in scene order (not yet sorted by time).
     pub protocol: Vec<Entry>,
     /// Observation windows in scene order.
     pub windows: Vec<Window>,
     /// Rhythms; never empty once checked.
     pub rhythms: Vec<Rhythm>,
+    /// What is sampled.
+    pub samples: Vec<Samples>,
 }
 
 /// One cell.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Cell {
     /// Name, unique in the scene.
     pub name: String,
@@ -83,12 +84,11 @@ pub struct Cell {
     /// Neuromodulation controller, if any.
     pub controller: Option<Controller>,
     /// Where it is written.
-    #[serde(skip)]
     pub origin: Place,
 }
 
 /// Calcium homeostasis of one cell.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Homeostat {
     /// Regulated channels (lane numbers), in lane order.
     pub channels: Vec<usize>,
@@ -99,7 +99,7 @@ pub struct Homeostat {
 }
 
 /// Neuromodulation controller of one cell.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Controller {
     /// The two modulated channels (lane numbers).
     pub channels: [usize; 2],
@@ -114,12 +114,11 @@ pub struct Controller {
     /// Whether it runs from the start.
     pub on: bool,
     /// Where it is written.
-    #[serde(skip)]
     pub origin: Place,
 }
 
 /// One edge.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Edge {
     /// Presynaptic cell (index).
     pub pre: usize,
@@ -136,12 +135,11 @@ pub struct Edge {
     /// Start value of s, if not the kind's.
     pub s: Option<f64>,
     /// Where it is written.
-    #[serde(skip)]
     pub origin: Place,
 }
 
 /// Conductance of an edge.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Conductance {
     /// Density of the postsynaptic membrane (mS/cm²).
     Density(f64),
@@ -150,7 +148,7 @@ pub enum Conductance {
 }
 
 /// A current from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Current {
     /// Density (µA/cm²).
     Density(f64),
@@ -158,20 +156,39 @@ pub enum Current {
     Absolute(f64),
 }
 
+/// A scalar with a value of its own.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Scalar, or a glob.
+    pub path: String,
+    /// Value, in the scalar's unit.
+    pub value: f64,
+    /// Where the path is written.
+    pub origin: Place,
+}
+
+/// Scalars that are read at regular times.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// Scalars or globs, and where each is written.
+    pub paths: Vec<(String, Place)>,
+    /// Interval (ms): sample k is taken at k times this, the first at the start.
+    pub every_ms: f64,
+}
+
 /// A timed intervention.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// When (ms).
     pub at_ms: f64,
     /// What.
     pub action: Action,
     /// Where the path of the action is written.
-    #[serde(skip)]
     pub origin: Place,
 }
 
 /// What a protocol entry does. Paths may be globs; they are resolved against the built network.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Write one scalar (or each scalar a glob matches).
     Set {
@@ -296,7 +313,7 @@ impl Action {
 }
 
 /// Which regulator a [`Action::Switch`] means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Regulator {
     /// Calcium homeostasis.
     Homeostat,
@@ -305,7 +322,7 @@ pub enum Regulator {
 }
 
 /// An observation window [from, to).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Window {
     /// Label, unique.
     pub label: String,
@@ -314,12 +331,11 @@ pub struct Window {
     /// End (ms), exclusive.
     pub to_ms: f64,
     /// Where it is written.
-    #[serde(skip)]
     pub origin: Place,
 }
 
 /// A named rhythm.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Rhythm {
     /// Name, unique.
     pub name: String,
@@ -332,6 +348,5 @@ pub struct Rhythm {
     /// Expected order of onset phases (indices), if any.
     pub order: Option<Vec<usize>>,
     /// Where it is written.
-    #[serde(skip)]
     pub origin: Place,
 }

@@ -50,6 +50,7 @@ pub(super) enum Role {
     Edge,
     Rhythm,
     Definition,
+    Scene,
 }
 
 impl Role {
@@ -63,6 +64,7 @@ impl Role {
             Self::Edge => "edge",
             Self::Rhythm => "rhythm",
             Self::Definition => "definition",
+            Self::Scene => "scene",
         }
     }
 

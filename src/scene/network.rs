@@ -7,14 +7,14 @@ use homarus_systems::definition::{CellDefinition, SynapseDefinition, SynapseKind
 use super::{
     cell::CellFields,
     decode::{
-        ANY, CONDUCTANCE, Fields, Rule, fraction, index_of, integer, key, keys, list, map,
-        maximal_conductance, not_negative, number, text,
+        ANY, CONDUCTANCE, Fields, Rule, above_zero, fraction, index_of, integer, key, keys, list,
+        map, maximal_conductance, not_negative, number, text,
     },
     definitions::{header, optional_area},
     diagnostic::{Diagnostic, Diagnostics},
     library::Library,
     merge::Entries,
-    model::{Cell, Conductance, Edge, Rhythm, Scene, Window},
+    model::{Cell, Conductance, Edge, Rhythm, Samples, Scene, Setting, Window},
     names::{self, Role},
     protocol,
     settings::Settings,
@@ -38,7 +38,12 @@ pub(super) fn scene(
 ) -> Option<Scene> {
     let mut fields = Fields::new("a scene", head.clone(), fields);
     let header = header(&mut fields, errors);
+    let own_name = fields.optional("name").and_then(|node| {
+        let name = key(node, errors)?;
+        names::check(&name, Role::Scene, errors).then_some(name.text)
+    });
     fields.optional("include");
+    fields.optional("define");
     let settings = Settings::read(&mut fields, errors);
 
     let mut network = Network::new(library, head);
@@ -47,7 +52,9 @@ pub(super) fn scene(
         Some(node) => network.read_cells(node, errors),
         None => {
             // Whatever else is written refers to cells; it is judged once there are some.
-            for name in ["groups", "edges", "protocol", "windows", "rhythms"] {
+            for name in [
+                "groups", "edges", "set", "protocol", "windows", "rhythms", "samples",
+            ] {
                 fields.optional(name);
             }
             fields.finish(errors);
@@ -60,6 +67,9 @@ pub(super) fn scene(
     if let Some(node) = fields.optional("edges") {
         network.read_edges(node, errors);
     }
+    let set = fields
+        .optional("set")
+        .map_or(Some(Vec::new()), |node| set(node, errors));
     let duration = settings.duration_ms;
     let protocol = fields
         .optional("protocol")
@@ -74,11 +84,14 @@ pub(super) fn scene(
         Some(node) => network.rhythms(node, errors),
         None => Some(vec![network.default_rhythm()]),
     };
+    let samples = fields
+        .optional("samples")
+        .map_or(Some(Vec::new()), |node| samples(node, errors));
     fields.finish(errors);
 
     let (cells, edges): (Vec<_>, Vec<_>) = (network.cells, network.edges);
     Some(Scene {
-        name: name.to_owned(),
+        name: own_name.unwrap_or_else(|| name.to_owned()),
         about: header.about,
         source: header.source,
         duration_ms: settings.duration_ms?,
@@ -101,10 +114,48 @@ pub(super) fn scene(
             .map(|(key, members)| (key.text, members))
             .collect(),
         edges: edges.into_iter().collect::<Option<_>>()?,
+        set: set?,
         protocol: protocol?,
         windows: windows?,
         rhythms: rhythms?,
+        samples: samples?,
     })
+}
+
+/// Reads the scalars a scene sets by path; the paths are held against the network later.
+fn set(node: &Node, errors: &mut Diagnostics) -> Option<Vec<Setting>> {
+    let read: Vec<Option<Setting>> = map(node, errors)?
+        .iter()
+        .map(|(key, node)| {
+            Some(Setting {
+                path: key.text.clone(),
+                value: number(node, ANY, errors)?,
+                origin: key.place.clone(),
+            })
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn samples(node: &Node, errors: &mut Diagnostics) -> Option<Vec<Samples>> {
+    let read: Vec<Option<Samples>> = list(node, errors)?
+        .iter()
+        .map(|node| {
+            let mut fields = Fields::of(node, "a request for samples", errors)?;
+            let paths = fields.required("paths").and_then(|node| keys(node, errors));
+            let every = fields.required("every_ms").and_then(|node| {
+                let rule = above_zero("time would stand still between two samples");
+                units::time(node, rule, errors)
+            });
+            fields.finish(errors);
+            let paths = paths?.into_iter().map(|key| (key.text, key.place));
+            Some(Samples {
+                paths: paths.collect(),
+                every_ms: every?,
+            })
+        })
+        .collect();
+    read.into_iter().collect()
 }
 
 /// What protocol entries are held against.

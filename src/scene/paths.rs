@@ -1,5 +1,5 @@
-//! Resolves the paths of a scene's protocol against its cells and edges, to entries the engine
-//! can act out.
+//! Resolves the paths of a scene against its cells and edges: those it sets, samples and acts on in
+//! its protocol.
 
 use bevy_ecs::prelude::World;
 use homarus_systems::address::{
@@ -12,15 +12,101 @@ use homarus_systems::protocol as engine;
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
     model::{Action, Current, Entry, NegativeConductance, Regulator, Scene},
+    source::Place,
 };
 
-/// Checks every path of the protocol.
+/// Checks every path of a scene.
 pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
     let names = names(scene);
+    for found in [set(scene, &names).err(), samples(scene, &names).err()] {
+        for error in found.iter().flat_map(Diagnostics::errors) {
+            errors.push(error.clone());
+        }
+    }
     for entry in &scene.protocol {
         if let Err(error) = resolve(scene, &names, entry) {
             errors.push(error);
         }
+    }
+}
+
+/// The scalars a path written at `origin` names, each of which may be given the value.
+fn given(
+    scene: &Scene,
+    names: &Names,
+    path: &str,
+    origin: &Place,
+    value: f64,
+) -> Result<Vec<Address>, Diagnostic> {
+    let targets = scalars(names, path, origin)?;
+    match refusal(scene, &targets, value) {
+        Some(help) => Err(
+            Diagnostic::at(origin, format!("`{path}` cannot be {value}"))
+                .label("this path")
+                .help(help),
+        ),
+        None => Ok(targets),
+    }
+}
+
+/// The scalars a path written at `origin` names.
+fn scalars(names: &Names, path: &str, origin: &Place) -> Result<Vec<Address>, Diagnostic> {
+    names.scalars(path).map_err(|error| at(origin, error))
+}
+
+fn at(origin: &Place, error: PathError) -> Diagnostic {
+    Diagnostic::at(origin, error.message)
+        .label("this path")
+        .maybe_help(error.help)
+}
+
+/// What a scene sets before the start, in order.
+///
+/// # Errors
+/// Every path that names nothing.
+pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Address, f64)>, Diagnostics> {
+    let read = scene.set.iter().map(|setting| {
+        let (path, origin) = (&setting.path, &setting.origin);
+        let addresses = given(scene, names, path, origin, setting.value)?;
+        let value = |address| (address, setting.value);
+        Ok(addresses.into_iter().map(value).collect())
+    });
+    all_or_errors(read)
+}
+
+/// What a scene samples, request by request: interval (ms) and scalars, each once.
+///
+/// # Errors
+/// Every path that names nothing.
+pub fn samples(scene: &Scene, names: &Names) -> Result<Vec<(f64, Vec<Address>)>, Diagnostics> {
+    let read = scene.samples.iter().map(|request| {
+        let mut addresses = Vec::new();
+        for (path, origin) in &request.paths {
+            for address in scalars(names, path, origin)? {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
+        Ok(vec![(request.every_ms, addresses)])
+    });
+    all_or_errors(read)
+}
+
+/// The lists in a row, or every error.
+fn all_or_errors<T>(
+    lists: impl Iterator<Item = Result<Vec<T>, Diagnostic>>,
+) -> Result<Vec<T>, Diagnostics> {
+    let (mut all, mut errors) = (Vec::new(), Diagnostics::default());
+    for list in lists {
+        match list {
+            Ok(list) => all.extend(list),
+            Err(error) => errors.push(error),
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(all),
+        false => Err(errors),
     }
 }
 
@@ -30,26 +116,14 @@ pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
 /// Every path that names nothing.
 pub fn protocol(scene: &Scene) -> Result<Vec<engine::Entry>, Diagnostics> {
     let names = names(scene);
-    let mut entries = Vec::new();
-    let mut errors = Diagnostics::default();
-    for entry in &scene.protocol {
-        match resolve(scene, &names, entry) {
-            Ok(actions) => {
-                let at_ms = entry.at_ms;
-                entries.extend(
-                    actions
-                        .into_iter()
-                        .map(|action| engine::Entry { at_ms, action }),
-                );
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
-        Ok(entries)
-    } else {
-        Err(errors)
-    }
+    all_or_errors(scene.protocol.iter().map(|entry| {
+        let at_ms = entry.at_ms;
+        let timed = |action| engine::Entry { at_ms, action };
+        Ok(resolve(scene, &names, entry)?
+            .into_iter()
+            .map(timed)
+            .collect())
+    }))
 }
 
 /// Holds what the protocol does to kinetic parameters against the network it will act on.
@@ -130,7 +204,7 @@ pub fn names(scene: &Scene) -> Names {
 }
 
 /// Why one of `targets` may not be given a value, if so.
-pub(super) fn refusal(scene: &Scene, targets: &[Address], value: f64) -> Option<String> {
+fn refusal(scene: &Scene, targets: &[Address], value: f64) -> Option<String> {
     let mut domains = targets.iter().map(|target| domain(scene, *target));
     let (domain, why) = domains.find(|(domain, _)| !domain.holds(value))?;
     Some(format!("expected {}{why}", domain.words()))
@@ -161,24 +235,15 @@ fn has_nernst(scene: &Scene, cell: usize) -> bool {
     channels.any(|(_, channel)| matches!(channel.reversal, Reversal::Nernst { .. }))
 }
 
-fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
-    let fail = |error: PathError| {
-        Diagnostic::at(&entry.origin, error.message)
-            .label("this path")
-            .maybe_help(error.help)
-    };
-    let scalars = |path: &str| names.scalars(path).map_err(fail);
-    let given = |path: &str, value: f64| {
-        let targets = scalars(path)?;
-        match refusal(scene, &targets, value) {
-            Some(help) => Err(
-                Diagnostic::at(&entry.origin, format!("`{path}` cannot be {value}"))
-                    .label("this path")
-                    .help(help),
-            ),
-            None => Ok(targets),
-        }
-    };
+/// One entry as the engine acts it out.
+pub(super) fn resolve(
+    scene: &Scene,
+    names: &Names,
+    entry: &Entry,
+) -> Result<Vec<engine::Action>, Diagnostic> {
+    let fail = |error: PathError| at(&entry.origin, error);
+    let scalars = |path: &str| scalars(names, path, &entry.origin);
+    let given = |path: &str, value: f64| given(scene, names, path, &entry.origin, value);
     let cells = |path: &str| names.select_cells(path).map_err(fail);
     Ok(match &entry.action {
         Action::Set { path, to } => vec![engine::Action::Set {

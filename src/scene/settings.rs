@@ -1,5 +1,7 @@
 //! Numbers and words at the top of a scene.
 
+use homarus_systems::schedule::MAX_STEPS;
+
 use super::{
     decode::{Fields, above_zero, choice, integer},
     diagnostic::{Diagnostic, Diagnostics},
@@ -16,9 +18,6 @@ const REARM_MV: f64 = 0.0;
 /// Silence between two bursts (ms).
 const GAP_MS: f64 = 100.0;
 
-/// Steps of the longest run: beyond, a double no longer counts them one by one.
-const MOST_STEPS: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
-
 /// What is wrong between the times of a run (ms), if anything; `place` is that of the step.
 pub(super) fn timing(
     duration: Option<f64>,
@@ -33,13 +32,13 @@ pub(super) fn timing(
             format!("step_ms is {step}, control_ms is {control}"),
             "a smaller `step_ms`, or a longer `control_ms`".to_owned(),
         )
-    } else if steps > MOST_STEPS {
+    } else if steps > MAX_STEPS {
         let duration = duration.unwrap_or_default();
         (
             "the run has more steps than can be counted",
             format!("{duration:e} ms in steps of {step:e} ms: {steps:.3e} steps"),
             format!(
-                "a run has at most 2^53, about {MOST_STEPS:.3e}, steps: a shorter `duration_ms`, or a longer `step_ms`"
+                "a run has at most {MAX_STEPS:e} steps: a shorter `duration_ms`, or a longer `step_ms`"
             ),
         )
     } else {

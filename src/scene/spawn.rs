@@ -3,11 +3,10 @@
 use std::{error::Error, sync::Arc};
 
 use homarus_systems::{
-    address::{Address, PathError},
     assembly::{ControllerSpec, EdgeSpec, HomeostatSpec, NeuronSpec, Simulation, Timing},
     channels::CellType,
     definition::CellDefinition,
-    observe::{Detection, Observers},
+    observe::{Detection, Observers, Sampler},
     protocol::Protocol,
 };
 
@@ -19,15 +18,11 @@ use super::{
     source::Place,
 };
 
-/// A scalar overridden before the start: path and value.
-pub type Override = (String, f64);
-
-/// Builds the network of a scene; `overrides` act after it is built and before anything is derived
-/// from start values.
+/// Builds the network of a scene, ready to start.
 ///
 /// # Errors
 /// Kinetics that no table can hold, a path that names nothing.
-pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagnostics> {
+pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     if let Some(error) = settings::timing(
         Some(scene.duration_ms),
         scene.step_ms,
@@ -55,6 +50,9 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
     for window in &scene.windows {
         observers.window(window.from_ms, window.to_ms);
     }
+    for (every, addresses) in paths::samples(scene, &paths::names(scene))? {
+        observers.samplers.push(Sampler::new(addresses, every));
+    }
     world.insert_resource(observers);
     let types: Vec<Arc<CellDefinition>> = scene.cell_types.iter().cloned().map(Arc::new).collect();
     for cell in &scene.cells {
@@ -69,22 +67,9 @@ pub fn spawn(scene: &Scene, overrides: &[Override]) -> Result<Simulation, Diagno
             .map_err(|error| kinetics(&edge.origin, "this edge", &error))?;
     }
     simulation.groups(scene.groups.clone());
-    for (path, value) in overrides {
-        preset(&mut simulation, scene, path, *value)?;
-    }
+    preset(&mut simulation, scene)?;
     paths::rehearse(scene, &simulation.world)?;
     Ok(simulation)
-}
-
-/// Resolves a path of the command line.
-///
-/// # Errors
-/// It names nothing.
-pub fn resolve(simulation: &Simulation, path: &str) -> Result<Vec<Address>, Diagnostic> {
-    simulation
-        .names()
-        .scalars(path)
-        .map_err(|e: PathError| Diagnostic::new(e.message).maybe_help(e.help))
 }
 
 /// The error for `what` whose kinetics no table can hold.
@@ -92,20 +77,13 @@ fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnostic {
     Diagnostic::at(place, format!("{what}: {error}")).label("its kinetics cannot be tabulated")
 }
 
-fn preset(
-    simulation: &mut Simulation,
-    scene: &Scene,
-    path: &str,
-    value: f64,
-) -> Result<(), Diagnostic> {
-    let targets = resolve(simulation, path)?;
-    if let Some(help) = paths::refusal(scene, &targets, value) {
-        return Err(Diagnostic::new(format!("`{path}` cannot be {value}")).help(help));
-    }
-    for address in targets {
-        simulation
-            .preset(address, value)
-            .map_err(|e| Diagnostic::new(format!("`{path}` cannot be set: {e}")))?;
+/// Sets what the scene sets by path, so that whatever is derived from start values follows.
+fn preset(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
+    for (address, value) in paths::set(scene, simulation.names())? {
+        simulation.preset(address, value).map_err(|e| {
+            let path = simulation.names().path(address);
+            Diagnostic::new(format!("`{path}` cannot be set: {e}"))
+        })?;
     }
     Ok(())
 }

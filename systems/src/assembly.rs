@@ -1,5 +1,6 @@
 //! Putting a network together: neurons and edges as entities, and their start state.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -350,10 +351,24 @@ impl Simulation {
     /// # Errors
     /// See [`RunError`].
     pub fn run(&mut self) -> Result<(), RunError> {
+        self.run_while(|_| ControlFlow::Continue(()))
+    }
+
+    /// Runs to the end, or until `between`, asked after every stretch, breaks off.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_while(
+        &mut self,
+        mut between: impl FnMut(&mut World) -> ControlFlow<()> + Send,
+    ) -> Result<(), RunError> {
         self.start()?;
         rayon::scope(|_| {
             while !self.world.resource::<Clock>().finished() {
                 self.stretch()?;
+                if between(&mut self.world).is_break() {
+                    return Ok(());
+                }
             }
             // What is due at the end acts, though no step follows.
             protocol::act(&mut self.world);

@@ -150,6 +150,54 @@ pub struct DicDefinition {
     pub calcium_at: Vec<(String, f64)>,
 }
 
+/// A firing rhythm that cells of a type are known for, and what a fixed step costs it: knowledge
+/// about the type that decides nothing in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownRhythm {
+    /// What it is, in a few words.
+    pub about: String,
+    /// Where the numbers come from.
+    pub source: String,
+    /// Which cells it is known of; `None`: all of the type.
+    pub condition: Option<ParameterCondition>,
+    /// Period (ms).
+    pub period: f64,
+    /// Fixed steps (ms), ascending, each with the relative error of the period that the fixed-step
+    /// integrator makes with it (1).
+    pub step_errors: Vec<(f64, f64)>,
+}
+
+/// Cells in which a kinetic parameter has at least some value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterCondition {
+    /// Channel by its name in the cell.
+    pub channel: String,
+    /// Parameter of the channel.
+    pub parameter: String,
+    /// Least value, in the parameter's unit.
+    pub at_least: f64,
+}
+
+impl KnownRhythm {
+    /// Relative error of the period (1) to be expected with steps of `step` (ms): between two known
+    /// steps on the straight line that joins them, beyond the largest that of the largest, below
+    /// the smallest that of the smallest. `None`: nothing is known.
+    pub fn error_at(&self, step: f64) -> Option<f64> {
+        let above = self.step_errors.partition_point(|(known, _)| *known < step);
+        let before = above.checked_sub(1).map(|k| self.step_errors[k]);
+        match (before, self.step_errors.get(above).copied()) {
+            (Some((a, low)), Some((b, high))) => Some(low + (high - low) * (step - a) / (b - a)),
+            (one, other) => one.or(other).map(|(_, error)| error),
+        }
+    }
+
+    /// Largest known step (ms) whose error, like that of every smaller one, is at most `error` (1).
+    pub fn step_for(&self, error: f64) -> Option<f64> {
+        let fine = self.step_errors.iter().take_while(|(_, e)| *e <= error);
+        fine.last().map(|(step, _)| *step)
+    }
+}
+
 /// A cell type.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CellDefinition {
@@ -169,6 +217,21 @@ pub struct CellDefinition {
     pub dic: Option<DicDefinition>,
     /// Channel whose gbar(0) scales the homeostatic time constants (`Na`).
     pub homeostat_reference: Option<String>,
+    /// Rhythms its cells are known for, the general before the special: of those that fit a cell
+    /// the last holds. Not part of what identifies a scene.
+    #[serde(skip)]
+    pub rhythms: Vec<KnownRhythm>,
+}
+
+impl CellDefinition {
+    /// The rhythm known of a cell whose kinetic parameters are `value(channel, parameter)`.
+    pub fn rhythm(&self, value: impl Fn(&str, &str) -> Option<f64>) -> Option<&KnownRhythm> {
+        self.rhythms.iter().rev().find(|rhythm| {
+            rhythm.condition.as_ref().is_none_or(|c| {
+                value(&c.channel, &c.parameter).is_some_and(|value| value >= c.at_least)
+            })
+        })
+    }
 }
 
 /// Start state of a cell; what is `None` follows the rule "at rest": gates at steady state for

@@ -87,8 +87,10 @@ pub struct Sampler {
     pub addresses: Vec<Address>,
     /// Interval (ms); sample k lies at k times this.
     pub every: f64,
-    /// Rows so far: time (ms) and values in the order of `addresses`.
+    /// Rows not yet taken away: time (ms) and values in the order of `addresses`.
     pub rows: Vec<(f64, Vec<f64>)>,
+    /// Number of rows so far, those taken away included.
+    taken: u64,
     /// Values at the last time read before a sample time off the grid.
     before: Option<(f64, Vec<f64>)>,
 }
@@ -100,28 +102,29 @@ impl Sampler {
             addresses,
             every,
             rows: Vec::new(),
+            taken: 0,
             before: None,
         }
     }
 
+    /// Time of the next row (ms).
     fn due(&self) -> f64 {
-        self.rows.len() as f64 * self.every
+        self.taken as f64 * self.every
     }
 
-    /// Takes what is due by now; off the grid, what was there is interpolated between the ends of
-    /// the step, or of the part of it.
+    /// Takes what is due by now and not beyond the end of the run; off the grid, what was there is
+    /// interpolated between the ends of the step, or of the part of it.
     fn read(&mut self, world: &World, clock: &Clock) {
+        let addresses = &self.addresses;
         let here = || -> Vec<f64> {
-            let values = self.addresses.iter();
+            let values = addresses.iter();
             values
                 .map(|a| read(world, *a).unwrap_or(f64::NAN))
                 .collect()
         };
         let (now, values) = (clock.now(), LazyCell::new(here));
-        let mut rows = Vec::new();
-        let due = |rows: &[_]| (self.rows.len() + rows.len()) as f64 * self.every;
-        while clock.reached(due(&rows)) {
-            let t = due(&rows);
+        let mut t = self.taken as f64 * self.every;
+        while clock.reached(t) && (t <= clock.end() || clock.coincide(t, clock.end())) {
             let row = match (&self.before, clock.place(t)) {
                 (Some((from, before)), Place::Inside(_)) if *from < t && t < now => {
                     let weight = (t - from) / (now - from);
@@ -130,12 +133,12 @@ impl Sampler {
                 }
                 _ => values.clone(),
             };
-            rows.push((t, row));
+            self.rows.push((t, row));
+            self.taken += 1;
+            t = self.taken as f64 * self.every;
         }
-        let next = clock.place(due(&rows));
-        let before = (next == Place::Inside(clock.step())).then(|| (now, values.clone()));
-        self.before = before;
-        self.rows.append(&mut rows);
+        let before = clock.place(t) == Place::Inside(clock.step());
+        self.before = before.then(|| (now, values.clone()));
     }
 }
 
@@ -151,9 +154,10 @@ pub struct WindowMean {
 }
 
 impl WindowMean {
-    /// Mean calcium (µM) of a neuron, once the window is over.
-    pub fn mean(&self, neuron: usize) -> Option<f64> {
-        self.integral.get(neuron).map(|x| x / (self.to - self.from))
+    /// Mean calcium (µM) of a neuron from the start of the window to its end, or to `now` (ms).
+    pub fn mean(&self, neuron: usize, now: f64) -> Option<f64> {
+        let length = self.to.min(now) - self.from;
+        self.integral.get(neuron).map(|x| x / length)
     }
 }
 

@@ -134,6 +134,10 @@ pub struct EveryStep;
 /// decimal steps, not a licence.
 const GRID_TOLERANCE: f64 = 1e-6;
 
+/// Steps up to which every grid point is a 64-bit number of its own, told from its neighbours and
+/// from points inside a step; a longer run is refused.
+pub const MAX_STEPS: f64 = 1e12;
+
 /// Model time.
 #[derive(Resource, Clone, Debug)]
 pub struct Clock {
@@ -207,7 +211,18 @@ impl Clock {
 
     /// Whether time `t` (ms) has come, up to the rounding of decimal steps.
     pub fn reached(&self, t: f64) -> bool {
-        self.now() >= t - GRID_TOLERANCE * self.dt
+        self.now() >= t - self.slack(t)
+    }
+
+    /// Length of time (ms) around `t` that is within the rounding of decimal steps; far out on the
+    /// axis times themselves are rounded more coarsely.
+    fn slack(&self, t: f64) -> f64 {
+        (GRID_TOLERANCE * self.dt).max(2.0 * f64::EPSILON * t)
+    }
+
+    /// Whether two times (ms) are the same up to the rounding of decimal steps.
+    pub fn coincide(&self, a: f64, b: f64) -> bool {
+        (a - b).abs() <= self.slack(a.max(b))
     }
 
     /// Whether the present time is that of a control tick.
@@ -218,7 +233,7 @@ impl Clock {
     /// Place of a time on the grid.
     pub fn place(&self, t: f64) -> Place {
         let x = t / self.dt;
-        if (x - x.round()).abs() <= GRID_TOLERANCE {
+        if (x - x.round()).abs() <= self.slack(t) / self.dt {
             Place::On(x.round() as u64)
         } else {
             Place::Inside(x as u64)
@@ -286,32 +301,25 @@ pub enum Stretch {
 }
 
 /// Plans the next stretch. `protocol` is the next protocol time (ms), `observe` the next time at
-/// which something is read.
+/// which something is read. The end of the run, too, may lie inside a step and then splits it.
 pub fn plan(
     clock: &Clock,
     protocol: Option<f64>,
     observe: Option<f64>,
     every_step: bool,
 ) -> Stretch {
-    let inside = protocol.and_then(|t| match clock.place(t) {
-        Place::Inside(k) => Some((k, t)),
-        Place::On(_) => None,
-    });
-    if let Some((k, t)) = inside
+    let stop = protocol.map_or(clock.end, |t| t.min(clock.end));
+    if let Place::Inside(k) = clock.place(stop)
         && k == clock.step
-        && t > clock.now()
+        && stop > clock.now()
     {
-        return Stretch::Part { to: t };
+        return Stretch::Part { to: stop };
     }
     if clock.split.is_some() {
         return Stretch::Rest;
     }
-    let mut to = clock.grid_from(clock.end).min(clock.next_tick());
-    if let Some(t) = protocol {
-        to = to.min(match clock.place(t) {
-            Place::On(k) | Place::Inside(k) => k,
-        });
-    }
+    let (Place::On(before_stop) | Place::Inside(before_stop)) = clock.place(stop);
+    let mut to = before_stop.min(clock.next_tick());
     if let Some(t) = observe {
         // Off the grid, both neighbours are read and the value is interpolated.
         let stop = match clock.place(t) {
@@ -390,7 +398,11 @@ pub fn schedule() -> Schedule {
             .in_set(Modulate),
     );
     schedule.add_systems(
-        (close_regulation, observe::guard, observe::sample)
+        (
+            close_regulation,
+            observe::guard,
+            observe::sample.run_if(not(resource_exists::<observe::Runaway>)),
+        )
             .chain()
             .in_set(Observe),
     );

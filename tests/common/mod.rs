@@ -180,7 +180,7 @@ pub struct Run {
 /// Runs a scene; the reference integrator at relative tolerance `tolerance`. `sampled` are read
 /// every `every_ms`.
 pub fn run(scene: &Scene, tolerance: f64, sampled: &[Address], every_ms: f64) -> Run {
-    let mut simulation = spawn(scene, &[]).unwrap_or_else(|e| panic!("{e}"));
+    let mut simulation = spawn(scene).unwrap_or_else(|e| panic!("{e}"));
     if scene.integrator == Integrator::Reference {
         simulation.world.resource_mut::<Reference>().tolerance = tolerance;
     }

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use homarus::scene::{Diagnostics, Scene, read_text, spawn};
+use homarus::scene::{Diagnostics, Scene, lint, read_text, spawn};
 use homarus_systems::kinetics::{
     Dual, Expression, Lanes, Number, ParseError, Program, Variable, Variables, eval_removable,
 };
 
-/// Reads a scene: it is right, or every error can be shown. A small one is built and started as
-/// well. The text of a channel, synapse kind or cell type is read as a file beside a scene.
+/// Reads a scene: it is right, or every error can be shown. Written down again it is the same
+/// scene; a small one is built, judged and started as well. The text of a channel, synapse kind or
+/// cell type is read as a file beside a scene.
 pub fn scene(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let read = match definition_scene(&text) {
@@ -17,12 +18,28 @@ pub fn scene(bytes: &[u8]) {
     };
     match read {
         Ok(scene) => {
-            scene.hash(&[]);
+            is_the_same_written_down(&scene);
             if is_small(&scene) {
-                match spawn::spawn(&scene, &[]) {
-                    Ok(mut simulation) => drop(simulation.start()),
-                    Err(errors) => show(&errors),
-                }
+                build(&scene);
+            }
+        }
+        Err(errors) => show(&errors),
+    }
+}
+
+fn is_the_same_written_down(scene: &Scene) {
+    let text = scene.text();
+    match read_text(&text, "fuzz.ron", None) {
+        Ok(again) => assert_eq!(again.hash(), scene.hash(), "another scene:\n{text}"),
+        Err(errors) => panic!("{errors}\n{text}"),
+    }
+}
+
+fn build(scene: &Scene) {
+    match spawn::spawn(scene) {
+        Ok(mut simulation) => {
+            if simulation.start().is_ok() {
+                lint::lint(scene, &simulation).render(false, 80);
             }
         }
         Err(errors) => show(&errors),

@@ -71,7 +71,7 @@ pub fn read(text: &str) -> Scene {
 /// The network of a scene, ready to run.
 #[track_caller]
 pub fn network(scene: &Scene) -> Simulation {
-    spawn::spawn(scene, &[]).unwrap_or_else(|errors| panic!("{errors}"))
+    spawn::spawn(scene).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// The network of a scene, run to its end.
@@ -95,6 +95,11 @@ impl Folder {
             fs::write(folder.join(name), text).expect("a temporary file");
         }
         Folder(folder)
+    }
+
+    /// Path of a file in the folder; of the folder itself for an empty name.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
     }
 
     /// Reads a scene as if it lay in the folder.

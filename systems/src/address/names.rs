@@ -241,7 +241,10 @@ impl Names {
             } else {
                 suggestion(
                     label.unwrap_or_default(),
-                    between.iter().map(|k| self.edges[*k].kind.as_str()),
+                    between.iter().map(|k| {
+                        let edge = &self.edges[*k];
+                        edge.name.as_deref().unwrap_or(&edge.kind)
+                    }),
                 )
             };
             return Err(error(format!("there is no edge `{owner}`"), help));

@@ -1,0 +1,474 @@
+//! What a scene is, on one page: cells, edges, regulation, what happens when, and what it costs.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use homarus_systems::{
+    address::{self, Address, EdgeScalar},
+    assembly::Simulation,
+    integrate::kernel_name,
+};
+
+use super::table::seconds;
+use crate::scene::{
+    lint::{self, Pace, digits, percent},
+    memory,
+    model::{Action, Cell, Current, Integrator, Regulator, Scene},
+};
+
+/// Columns of the page, one for the padding that is cut off included.
+const WIDTH: u16 = 81;
+
+/// Names that are listed before the rest is counted.
+const LISTED: usize = 12;
+
+/// Digits of a number that a person wrote.
+const WRITTEN: u8 = 6;
+
+/// Neurons a kernel treats together: a smaller number costs as much.
+const BLOCK: usize = homarus_systems::channels::BLOCK;
+
+/// Wall time (ns) of a neuron and of an edge in a step, one thread of a Zen 4 processor with
+/// AVX-512: `benches/scenes.rs` gives 31 ns for each of 1000 STG cells, and 271 ns for the five
+/// cells (one block of eight), eight edges and regulators of `five_neuron_cpg`.
+const NEURON_NS: f64 = 31.0;
+const EDGE_NS: f64 = 3.0;
+
+/// Memory (bytes) of the program itself: a run of `five_neuron_cpg` peaks at 13.6 MB. What is
+/// observed is written or analysed as the run goes.
+const PROGRAM_BYTES: f64 = 12.0e6;
+
+/// The page about a scene whose network is in its start state.
+pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
+    let mut page = Page::default();
+    page.row("scene", &format!("{}: {}", scene.name, scene.about));
+    if !scene.source.is_empty() {
+        page.row("source", &scene.source);
+    }
+    page.gap();
+    page.row("run", &run(scene));
+    cells(scene, &mut page);
+    edges(scene, network, &mut page);
+    regulation(scene, &mut page);
+    named(scene, &mut page);
+    page.gap();
+    time_line(scene, &mut page);
+    page.gap();
+    let pace = lint::pace(scene, network);
+    accuracy(scene, &pace, &mut page);
+    page.row("cost", &cost(scene));
+    page.text()
+}
+
+/// Units that a line does not break before.
+const UNITS: [&str; 7] = ["%", "ms", "mS/cm²", "µM", "mV", "MB", "min"];
+
+/// Rows of a title and a text, wrapped.
+#[derive(Default)]
+struct Page(Vec<[String; 2]>);
+
+impl Page {
+    /// A row; a title that the row before has already is not repeated.
+    fn row(&mut self, title: &str, text: &str) {
+        self.0.push([title.to_owned(), text.to_owned()]);
+    }
+
+    fn gap(&mut self) {
+        self.row("", "");
+    }
+
+    fn text(self) -> String {
+        let mut table = Table::new();
+        table
+            .load_preset(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(WIDTH);
+        let mut last = String::new();
+        for [title, mut text] in self.0 {
+            for unit in UNITS {
+                text = text.replace(&format!(" {unit}"), &format!("\u{a0}{unit}"));
+            }
+            let shown = if title == last { "" } else { &title };
+            table.add_row([shown, &text]);
+            last = title;
+        }
+        // The first column is padded on its left, which a page without a frame does not need.
+        let lines = table.lines().map(|line| line.replace('\u{a0}', " "));
+        lines
+            .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end()))
+            .collect()
+    }
+}
+
+/// A whole number, its thousands apart.
+fn thousands(n: f64) -> String {
+    let digits = format!("{n:.0}");
+    let mut text = String::new();
+    for (k, digit) in digits.chars().enumerate() {
+        if k > 0 && (digits.len() - k).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn steps(scene: &Scene) -> f64 {
+    (scene.duration_ms / scene.step_ms).ceil()
+}
+
+fn run(scene: &Scene) -> String {
+    let how = match scene.integrator {
+        Integrator::Exponential => format!(
+            "in {} steps of {} ms",
+            thousands(steps(scene)),
+            scene.step_ms
+        ),
+        Integrator::Reference => "in adaptive steps".to_owned(),
+    };
+    format!(
+        "{} {how}, integrator {}, regulation every {} ms, seed {}",
+        seconds(scene.duration_ms),
+        scene.integrator.name(),
+        scene.control_ms,
+        scene.seed
+    )
+}
+
+/// Names of cells, the first of them.
+fn names<'s>(scene: &'s Scene, cells: impl IntoIterator<Item = &'s usize>) -> String {
+    let cells: Vec<&usize> = cells.into_iter().collect();
+    let shown = cells
+        .iter()
+        .take(LISTED)
+        .map(|k| scene.cells[**k].name.as_str());
+    let text = shown.collect::<Vec<_>>().join(", ");
+    match cells.len() {
+        n if n > LISTED => format!("{text} and {} more", thousands((n - LISTED) as f64)),
+        _ => text,
+    }
+}
+
+fn cells(scene: &Scene, page: &mut Page) {
+    for (k, kind) in scene.cell_types.iter().enumerate() {
+        let of_type: Vec<usize> = (0..scene.cells.len())
+            .filter(|cell| scene.cells[*cell].cell_type == k)
+            .collect();
+        let channels: Vec<&str> = kind
+            .channels
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        page.row(
+            "cells",
+            &format!(
+                "{} {}: {}; channels {}",
+                thousands(of_type.len() as f64),
+                kind.name,
+                names(scene, &of_type),
+                channels.join(", ")
+            ),
+        );
+    }
+}
+
+fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
+    if scene.edges.is_empty() {
+        page.row("edges", "none");
+    }
+    for (k, kind) in scene.kinds.iter().enumerate() {
+        let of_kind = (0..scene.edges.len()).filter(|edge| scene.edges[*edge].kind == k);
+        let g: Vec<f64> = of_kind
+            .map(|edge| Address::Edge(edge, EdgeScalar::G))
+            .map(|g| address::read(&network.world, g).unwrap_or(f64::NAN))
+            .collect();
+        let low = g.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = g.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let range = match low == high {
+            true => digits(low, WRITTEN),
+            false => format!("{} to {}", digits(low, WRITTEN), digits(high, WRITTEN)),
+        };
+        page.row(
+            "edges",
+            &format!(
+                "{} {}: g {range} mS/cm², {} in all",
+                thousands(g.len() as f64),
+                kind.name,
+                digits(g.iter().sum(), WRITTEN),
+            ),
+        );
+    }
+}
+
+/// Cells that a property groups: the property, the cells it holds for.
+fn grouped<P: PartialEq>(
+    scene: &Scene,
+    property: impl Fn(&Cell) -> Option<P>,
+) -> Vec<(P, Vec<usize>)> {
+    let mut groups: Vec<(P, Vec<usize>)> = Vec::new();
+    for (k, cell) in scene.cells.iter().enumerate() {
+        let Some(found) = property(cell) else {
+            continue;
+        };
+        match groups.iter_mut().find(|(known, _)| *known == found) {
+            Some((_, cells)) => cells.push(k),
+            None => groups.push((found, vec![k])),
+        }
+    }
+    groups
+}
+
+fn regulation(scene: &Scene, page: &mut Page) {
+    let channels = |cell: &Cell, lanes: &[usize]| {
+        let all = &scene.cell_types[cell.cell_type].channels;
+        let names: Vec<&str> = lanes.iter().map(|lane| all[*lane].0.as_str()).collect();
+        names.join(", ")
+    };
+    let off = |on: bool| if on { "" } else { ", off at first" };
+    let regulated = grouped(scene, |cell| {
+        let homeostat = cell.homeostat.as_ref()?;
+        Some([
+            channels(cell, &homeostat.channels),
+            format!(
+                "homeostasis to {} µM Ca{}",
+                homeostat.settings.ca_target,
+                off(homeostat.on)
+            ),
+        ])
+    });
+    let modulated = grouped(scene, |cell| {
+        let controller = cell.controller.as_ref()?;
+        Some([
+            channels(cell, &controller.channels),
+            format!(
+                "controller to g_s {}, g_u {}{}",
+                controller.g_s,
+                controller.g_u,
+                off(controller.on)
+            ),
+        ])
+    });
+    for (title, groups) in [("regulated", regulated), ("modulated", modulated)] {
+        for ([channels, how], cells) in groups {
+            page.row(
+                title,
+                &format!("{channels} of {}: {how}", names(scene, &cells)),
+            );
+        }
+    }
+}
+
+/// Groups, rhythms, what is set by path and what is sampled.
+fn named(scene: &Scene, page: &mut Page) {
+    for (name, members) in &scene.groups {
+        page.row("groups", &format!("{name}: {}", names(scene, members)));
+    }
+    for rhythm in &scene.rhythms {
+        page.row(
+            "rhythms",
+            &format!(
+                "{}: {}; reference {}, bursts of at least {} spikes",
+                rhythm.name,
+                names(scene, &rhythm.cells),
+                scene.cells[rhythm.reference].name,
+                rhythm.min_spikes
+            ),
+        );
+    }
+    for setting in &scene.set {
+        let value = digits(setting.value, WRITTEN);
+        page.row("set", &format!("{} to {value}", setting.path));
+    }
+    for samples in &scene.samples {
+        let paths: Vec<&str> = samples
+            .paths
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
+        let every = seconds(samples.every_ms);
+        page.row("samples", &format!("{} every {every}", paths.join(", ")));
+    }
+}
+
+/// What happens when: protocol entries and windows by time.
+fn time_line(scene: &Scene, page: &mut Page) {
+    let entries = scene.protocol.iter();
+    let mut events: Vec<(f64, String)> = entries
+        .map(|entry| (entry.at_ms, words(&entry.action)))
+        .collect();
+    let windows = scene.windows.iter();
+    events.extend(windows.map(|window| {
+        let text = format!("window {}, to {}", window.label, seconds(window.to_ms));
+        (window.from_ms, text)
+    }));
+    events.push((scene.duration_ms, "end".to_owned()));
+    events.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let times: Vec<String> = events.iter().map(|(t, _)| seconds(*t)).collect();
+    let width = times.iter().map(String::len).max().unwrap_or(0);
+    for (time, (_, text)) in times.iter().zip(&events) {
+        page.row("time line", &format!("{time:>width$}  {text}"));
+    }
+    if scene.windows.is_empty() {
+        page.row("time line", "no window, so no rhythm will be reported");
+    }
+}
+
+/// An action in words.
+fn words(action: &Action) -> String {
+    let short = |x: f64| digits(x, WRITTEN);
+    let switched = |on: bool| if on { "on" } else { "off" };
+    let targets = |g_s: Option<f64>, g_u: Option<f64>| {
+        let g_s = g_s.map(|g| format!("g_s {}", short(g)));
+        let g_u = g_u.map(|g| format!("g_u {}", short(g)));
+        g_s.into_iter().chain(g_u).collect::<Vec<_>>().join(", ")
+    };
+    let too = |mrna: bool| if mrna { ", mRNA too" } else { "" };
+    match action {
+        Action::Set { path, to } => format!("set {path} to {}", short(*to)),
+        Action::Scale { path, by } => format!("scale {path} by {}", short(*by)),
+        Action::Ramp { path, to, over_ms } => {
+            format!("ramp {path} to {} over {}", short(*to), seconds(*over_ms))
+        }
+        Action::Block {
+            path,
+            by,
+            controller_sees,
+        } => {
+            let unseen = match controller_sees {
+                true => "",
+                false => ", unseen by controllers",
+            };
+            format!("block {} of {path}{unseen}", percent(*by))
+        }
+        Action::Cut { path } => format!("cut {path}"),
+        Action::Restore { path } => format!("restore {path}"),
+        Action::Current {
+            cells,
+            amplitude,
+            for_ms,
+        } => {
+            let amplitude = match amplitude {
+                Current::Density(i) => format!("{} µA/cm²", short(*i)),
+                Current::Absolute(i) => format!("{} nA", short(*i)),
+            };
+            format!("current {amplitude} into {cells} for {}", seconds(*for_ms))
+        }
+        Action::Modulate { cells, g_s, g_u } => {
+            format!("modulate {cells} to {}", targets(*g_s, *g_u))
+        }
+        Action::Overwrite { cells, gbar, mrna } => {
+            let gbar: Vec<String> = gbar
+                .iter()
+                .map(|(c, g)| format!("{c} {}", short(*g)))
+                .collect();
+            format!("overwrite {cells}: {}{}", gbar.join(", "), too(*mrna))
+        }
+        Action::Compensate {
+            cells,
+            channels: [a, b],
+            g_s,
+            g_u,
+            mrna,
+        } => format!(
+            "compensate {cells}: {a} and {b} for {}{}",
+            targets(Some(*g_s), Some(*g_u)),
+            too(*mrna)
+        ),
+        Action::Switch {
+            regulator,
+            path,
+            on,
+        } => {
+            let which = match regulator {
+                Regulator::Homeostat => "homeostat",
+                Regulator::Controller => "controller",
+            };
+            format!("{which} of {path} {}", switched(*on))
+        }
+        Action::Reset { cells, v, ca } => {
+            let v = v.map(|v| format!(" to V {} mV", short(v)));
+            let ca = ca.map(|ca| format!(", Ca {} µM", short(ca)));
+            format!(
+                "reset {cells}{}{}",
+                v.unwrap_or_default(),
+                ca.unwrap_or_default()
+            )
+        }
+    }
+}
+
+/// The step against what it resolves.
+fn accuracy(scene: &Scene, pace: &Pace, page: &mut Page) {
+    let name = |cell: usize| &scene.cells[cell].name;
+    let fixed = scene.integrator == Integrator::Exponential;
+    if let Some(fastest) = &pace.fastest {
+        let steps = match fixed {
+            true => format!(", {} steps", digits(fastest.tau / scene.step_ms, 2)),
+            false => String::new(),
+        };
+        page.row(
+            "fastest",
+            &format!(
+                "gate {} of {}: {} ms at {} mV{steps}",
+                fastest.gate,
+                name(fastest.cell),
+                digits(fastest.tau, 2),
+                fastest.v,
+            ),
+        );
+    }
+    if let Some(membrane) = &pace.membrane {
+        page.row(
+            "fastest",
+            &format!(
+                "membrane of {} at a spike's peak: about {} per ms",
+                name(membrane.cell),
+                digits(membrane.rate, 2)
+            ),
+        );
+    }
+    for (known, cells) in &pace.rhythms {
+        let error = known.error_at(scene.step_ms).filter(|_| fixed);
+        let error = error.map_or(String::new(), |e| {
+            format!(", about {} wrong at this step", percent(e))
+        });
+        page.row(
+            "known",
+            &format!(
+                "{} of {}: about {} ms{error}",
+                known.about,
+                names(scene, cells),
+                known.period
+            ),
+        );
+    }
+}
+
+/// Memory and wall time, roughly.
+fn cost(scene: &Scene) -> String {
+    let bytes = PROGRAM_BYTES + memory::needed(scene);
+    let memory = format!("about {} MB", digits((bytes * 1e-6).ceil(), 2));
+    if scene.integrator == Integrator::Reference {
+        return format!("{memory}; the time of an adaptive run is not foreseen");
+    }
+    let of_type = |k| {
+        scene
+            .cells
+            .iter()
+            .filter(move |cell| cell.cell_type == k)
+            .count()
+    };
+    let types = 0..scene.cell_types.len();
+    let lanes: usize = types.map(|k| of_type(k).next_multiple_of(BLOCK)).sum();
+    let wall_s =
+        steps(scene) * (lanes as f64 * NEURON_NS + scene.edges.len() as f64 * EDGE_NS) * 1e-9;
+    let time = match wall_s {
+        s if s < 0.1 => "less than 0.1 s".to_owned(),
+        s if s < 120.0 => format!("about {} s", digits(s, 1)),
+        s if s < 7200.0 => format!("about {} min", digits(s / 60.0, 1)),
+        s => format!("about {} h", digits(s / 3600.0, 1)),
+    };
+    let longer = match kernel_name() {
+        "avx512" => "",
+        _ => " with AVX-512, longer here",
+    };
+    format!("{memory} and {time} on one thread{longer}")
+}

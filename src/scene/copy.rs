@@ -1,0 +1,81 @@
+//! Copies of shipped files to start from.
+
+use super::{
+    diagnostic::{Diagnostic, Diagnostics},
+    names,
+    shipped::{self, Kind},
+    syntax::{self, Node, Value},
+};
+
+/// A file to be written: its name and text.
+pub type Copy = (String, String);
+
+/// A shipped file of one of `kinds` and, behind it, the shipped files that it includes, each of them
+/// once. Inclusions are turned into those of the copies.
+///
+/// # Errors
+/// There is none of that name.
+pub fn with_includes(kinds: &[Kind], name: &str) -> Result<Vec<Copy>, Diagnostics> {
+    let kind = kinds
+        .iter()
+        .find(|kind| shipped::find(**kind, name).is_some());
+    let Some(kind) = kind else {
+        let known = kinds.iter().flat_map(|kind| shipped::names(*kind));
+        let what = match kinds {
+            [kind] => kind.to_string(),
+            _ => "file".to_owned(),
+        };
+        let error = Diagnostic::new(format!("there is no shipped {what} `{name}`"));
+        return Err(error.maybe_help(names::hint(name, known, &what)).into());
+    };
+    let mut copies = Vec::new();
+    copy(*kind, name, &mut copies);
+    Ok(copies)
+}
+
+fn copy(kind: Kind, name: &str, copies: &mut Vec<Copy>) {
+    let file = format!("{name}.ron");
+    if copies.iter().any(|(known, _)| *known == file) {
+        return;
+    }
+    let Some(source) = shipped::find(kind, name) else {
+        return;
+    };
+    let included = syntax::parse(&source, &mut Diagnostics::default())
+        .map(|root| includes(&root))
+        .unwrap_or_default();
+    let mut text = source.text().to_owned();
+    // From the last on, so that what stands before keeps its place.
+    for node in included.iter().rev() {
+        text.replace_range(node.place.span(), &format!("\"{}.ron\"", name_of(node)));
+    }
+    copies.push((file, text));
+    for node in &included {
+        let name = name_of(node);
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| shipped::find(*kind, name).is_some());
+        if let Some(kind) = kind {
+            copy(kind, name, copies);
+        }
+    }
+}
+
+/// The entries of a file's `include`.
+fn includes(root: &Node) -> Vec<Node> {
+    let Value::Struct(_, fields) = &root.value else {
+        return Vec::new();
+    };
+    let field = fields.iter().find(|(key, _)| key.text == "include");
+    match field.map(|(_, node)| &node.value) {
+        Some(Value::List(items)) => items.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn name_of(node: &Node) -> &str {
+    match &node.value {
+        Value::Text(name) => name,
+        _ => "",
+    }
+}

@@ -1,0 +1,639 @@
+//! A checked scene written down again: one file that holds all it was put together from and runs to
+//! the same bits. Numbers are in the field's units and as precise as they were.
+
+use std::fmt::Write;
+
+use homarus_systems::{
+    definition::{
+        CalciumPool, CellDefinition, ChannelDefinition, DicDefinition, GateDefinition,
+        GateKinetics, Influx, KnownRhythm, Reversal, Start, SynapseDefinition, SynapseKind,
+        ThresholdRule, Timescale,
+    },
+    kinetics::Expression,
+};
+
+use super::{
+    definitions::FORMAT,
+    model::{
+        Action, Cell, Conductance, Controller, Current, Edge, Entry, Homeostat, IntegralStart,
+        NegativeConductance, Regulator, Rhythm, Samples, Scene, Window,
+    },
+};
+
+/// A value of a scene file.
+enum Ron {
+    Number(f64),
+    Whole(u64),
+    Flag(bool),
+    Text(String),
+    /// A struct with or without a name, its fields in order.
+    Struct(&'static str, Fields),
+    /// A named or bare tuple.
+    Tuple(&'static str, Vec<Ron>),
+    List(Vec<Ron>),
+    Map(Vec<(String, Ron)>),
+}
+
+type Fields = Vec<(&'static str, Ron)>;
+
+/// Longest line, as far as lists, maps and structs can be broken.
+const WIDTH: usize = 120;
+
+impl Scene {
+    /// The scene as one file: what it includes and copies inlined, what is set by path in `set`.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "// `{}` as resolved; run it to get the same bits.\n",
+            self.name
+        );
+        lay_out(&Ron::Struct("Scene", fields(self)), 0, 0, &mut text);
+        text.push('\n');
+        text
+    }
+
+    /// blake3, in hexadecimal, of [`Self::text`] without what is only observed: the name, the
+    /// duration, windows, rhythms and samples, and what is known of cell types.
+    pub fn hash(&self) -> String {
+        let mut scene = self.clone();
+        for cell in &mut scene.cell_types {
+            cell.rhythms.clear();
+        }
+        let observed = ["name", "duration_ms", "windows", "rhythms", "samples"];
+        let mut identity = fields(&scene);
+        identity.retain(|(name, _)| !observed.contains(name));
+        let mut text = String::new();
+        lay_out(&Ron::Struct("Scene", identity), 0, 0, &mut text);
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+}
+
+/// Appends a value at a depth of nesting; `used` columns of its line are taken already.
+fn lay_out(value: &Ron, depth: usize, used: usize, text: &mut String) {
+    let line = one_line(value);
+    let (open, close, items) = match value {
+        Ron::Struct(name, fields) => {
+            let items = fields
+                .iter()
+                .map(|(name, value)| (format!("{name}: "), value));
+            (format!("{name}("), ')', items.collect::<Vec<_>>())
+        }
+        Ron::Map(entries) => {
+            let items = entries
+                .iter()
+                .map(|(key, value)| (format!("{}: ", quoted(key)), value));
+            ("{".to_owned(), '}', items.collect())
+        }
+        Ron::List(items) => {
+            let items = items.iter().map(|value| (String::new(), value));
+            ("[".to_owned(), ']', items.collect())
+        }
+        _ => return text.push_str(&line),
+    };
+    let root = depth == 0;
+    if items.is_empty() || (!root && used + line.chars().count() < WIDTH) {
+        return text.push_str(&line);
+    }
+    let indent = 4 * (depth + 1);
+    text.push_str(&open);
+    for (label, item) in items {
+        let _ = write!(text, "\n{:indent$}{label}", "");
+        lay_out(item, depth + 1, indent + label.chars().count(), text);
+        text.push(',');
+    }
+    let _ = write!(text, "\n{:width$}{close}", "", width = 4 * depth);
+}
+
+fn one_line(value: &Ron) -> String {
+    let joined = |items: Vec<String>| items.join(", ");
+    match value {
+        // The shortest text that is read back as the same number.
+        Ron::Number(x) => format!("{x:?}"),
+        Ron::Whole(n) => n.to_string(),
+        Ron::Flag(flag) => flag.to_string(),
+        Ron::Text(text) => quoted(text),
+        Ron::Struct(name, fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", one_line(value)));
+            format!("{name}({})", joined(fields.collect()))
+        }
+        Ron::Tuple(name, items) => {
+            format!("{name}({})", joined(items.iter().map(one_line).collect()))
+        }
+        Ron::List(items) => format!("[{}]", joined(items.iter().map(one_line).collect())),
+        Ron::Map(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, value)| format!("{}: {}", quoted(key), one_line(value)));
+            format!("{{{}}}", joined(entries.collect()))
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    // A text can always be written.
+    ron::to_string(text).unwrap_or_default()
+}
+
+fn text(text: &str) -> Ron {
+    Ron::Text(text.to_owned())
+}
+
+fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> Ron {
+    Ron::List(items.into_iter().map(text).collect())
+}
+
+fn numbers(entries: &[(String, f64)]) -> Ron {
+    let entries = entries
+        .iter()
+        .map(|(name, value)| (name.clone(), Ron::Number(*value)));
+    Ron::Map(entries.collect())
+}
+
+fn expression(expression: &Expression) -> Ron {
+    Ron::Text(expression.to_string())
+}
+
+fn fields(scene: &Scene) -> Fields {
+    let mut define = Vec::new();
+    let mut channels: Vec<&str> = Vec::new();
+    for cell in &scene.cell_types {
+        for (_, definition) in &cell.channels {
+            if !channels.contains(&definition.name.as_str()) {
+                channels.push(&definition.name);
+                define.push(channel(definition));
+            }
+        }
+    }
+    define.extend(scene.cell_types.iter().map(cell_type));
+    define.extend(scene.kinds.iter().map(kind));
+    let cells = scene
+        .cells
+        .iter()
+        .map(|cell| (cell.name.clone(), self::cell(scene, cell)));
+    let name = |cell: &usize| scene.cells[*cell].name.as_str();
+    let groups = scene
+        .groups
+        .iter()
+        .map(|(group, members)| (group.clone(), texts(members.iter().map(name))));
+    let set = scene
+        .set
+        .iter()
+        .map(|s| (s.path.clone(), Ron::Number(s.value)));
+    vec![
+        ("format", Ron::Whole(FORMAT)),
+        ("name", text(&scene.name)),
+        ("about", text(&scene.about)),
+        ("source", text(&scene.source)),
+        ("duration_ms", Ron::Number(scene.duration_ms)),
+        ("step_ms", Ron::Number(scene.step_ms)),
+        ("control_ms", Ron::Number(scene.control_ms)),
+        ("seed", Ron::Whole(scene.seed)),
+        ("integrator", text(scene.integrator.name())),
+        (
+            "negative_conductance",
+            text(match scene.negative_conductance {
+                NegativeConductance::Allow => "allow",
+                NegativeConductance::RectifyCurrent => "rectify_current",
+                NegativeConductance::Clamp => "clamp",
+            }),
+        ),
+        (
+            "integrator_start",
+            text(match scene.integrator_start {
+                IntegralStart::Preloaded => "preloaded",
+                IntegralStart::Zero => "zero",
+            }),
+        ),
+        ("threshold_mV", Ron::Number(scene.threshold_mv)),
+        ("rearm_mV", Ron::Number(scene.rearm_mv)),
+        ("gap_ms", Ron::Number(scene.gap_ms)),
+        ("define", Ron::List(define)),
+        ("cells", Ron::Map(cells.collect())),
+        ("groups", Ron::Map(groups.collect())),
+        (
+            "edges",
+            Ron::List(scene.edges.iter().map(|e| edge(scene, e)).collect()),
+        ),
+        ("set", Ron::Map(set.collect())),
+        (
+            "protocol",
+            Ron::List(scene.protocol.iter().map(entry).collect()),
+        ),
+        (
+            "windows",
+            Ron::List(scene.windows.iter().map(window).collect()),
+        ),
+        (
+            "rhythms",
+            Ron::List(scene.rhythms.iter().map(|r| rhythm(scene, r)).collect()),
+        ),
+        (
+            "samples",
+            Ron::List(scene.samples.iter().map(samples).collect()),
+        ),
+    ]
+}
+
+fn channel(channel: &ChannelDefinition) -> Ron {
+    let mut fields = vec![("name", text(&channel.name))];
+    if !channel.parameters.is_empty() {
+        fields.push(("parameters", numbers(&channel.parameters)));
+    }
+    fields.push((
+        "reversal",
+        match channel.reversal {
+            Reversal::Fixed(e) => Ron::Number(e),
+            Reversal::Nernst { slope, outside } => Ron::Struct(
+                "Nernst",
+                vec![
+                    ("slope_mV", Ron::Number(slope)),
+                    ("outside_uM", Ron::Number(outside)),
+                ],
+            ),
+        },
+    ));
+    if channel.carries_calcium {
+        fields.push(("carries_calcium", Ron::Flag(true)));
+    }
+    if !channel.gates.is_empty() {
+        let gates = channel.gates.iter().map(|g| (g.name.clone(), gate(g)));
+        fields.push(("gates", Ron::Map(gates.collect())));
+    }
+    Ron::Struct("Channel", fields)
+}
+
+fn gate(gate: &GateDefinition) -> Ron {
+    let mut fields = vec![("power", Ron::Whole(u64::from(gate.power)))];
+    fields.extend(kinetics(&gate.kinetics));
+    if let Some((from, to)) = gate.bridge {
+        fields.push((
+            "bridge",
+            Ron::Tuple("", vec![Ron::Number(from), Ron::Number(to)]),
+        ));
+    }
+    Ron::Struct("", fields)
+}
+
+fn kinetics(kinetics: &GateKinetics) -> Fields {
+    match kinetics {
+        GateKinetics::Relaxation { inf, tau } => {
+            vec![("inf", expression(inf)), ("tau", expression(tau))]
+        }
+        GateKinetics::Rates { alpha, beta } => {
+            vec![("alpha", expression(alpha)), ("beta", expression(beta))]
+        }
+    }
+}
+
+fn cell_type(cell: &CellDefinition) -> Ron {
+    let channels = cell
+        .channels
+        .iter()
+        .map(|(name, channel)| (name.clone(), text(&channel.name)));
+    let mut fields = vec![
+        ("name", text(&cell.name)),
+        ("channels", Ron::Map(channels.collect())),
+        ("capacitance", Ron::Number(cell.capacitance)),
+    ];
+    if let Some(area) = cell.area {
+        fields.push(("area_cm2", Ron::Number(area)));
+    }
+    if let Some(pool) = &cell.calcium {
+        fields.push(("calcium", calcium(pool)));
+    }
+    fields.push(("start", start(&cell.start)));
+    if let Some(definition) = &cell.dic {
+        fields.push(("dic", dic(definition)));
+    }
+    if let Some(channel) = &cell.homeostat_reference {
+        fields.push(("homeostat_reference", text(channel)));
+    }
+    if !cell.rhythms.is_empty() {
+        let rhythms = cell.rhythms.iter().map(known_rhythm);
+        fields.push(("rhythms", Ron::List(rhythms.collect())));
+    }
+    Ron::Struct("Cell", fields)
+}
+
+fn known_rhythm(rhythm: &KnownRhythm) -> Ron {
+    let mut fields = vec![
+        ("about", text(&rhythm.about)),
+        ("source", text(&rhythm.source)),
+    ];
+    if let Some(condition) = &rhythm.condition {
+        let parameter = format!("{}.{}", condition.channel, condition.parameter);
+        fields.push(("parameter", Ron::Text(parameter)));
+        fields.push(("at_least", Ron::Number(condition.at_least)));
+    }
+    let errors = rhythm.step_errors.iter().map(|(step, error)| {
+        let fields = vec![
+            ("step_ms", Ron::Number(*step)),
+            ("error", Ron::Number(*error)),
+        ];
+        Ron::Struct("", fields)
+    });
+    fields.push(("period_ms", Ron::Number(rhythm.period)));
+    fields.push(("step_errors", Ron::List(errors.collect())));
+    Ron::Struct("", fields)
+}
+
+fn calcium(pool: &CalciumPool) -> Ron {
+    Ron::Struct(
+        "",
+        vec![
+            ("tau_ms", Ron::Number(pool.tau)),
+            ("rest_uM", Ron::Number(pool.rest)),
+            match pool.influx {
+                Influx::PerDensity(x) => ("per_density", Ron::Number(x)),
+                Influx::PerCurrent(x) => ("per_nA", Ron::Number(x)),
+            },
+        ],
+    )
+}
+
+fn start(start: &Start) -> Ron {
+    let mut fields = Vec::new();
+    fields.extend(start.v.map(|v| ("V", Ron::Number(v))));
+    fields.extend(start.ca.map(|ca| ("Ca", Ron::Number(ca))));
+    if !start.gates.is_empty() {
+        let gates = start.gates.iter();
+        let gates = gates.map(|(channel, gate, x)| (format!("{channel}.{gate}"), Ron::Number(*x)));
+        fields.push(("gates", Ron::Map(gates.collect())));
+    }
+    Ron::Struct("", fields)
+}
+
+fn dic(dic: &DicDefinition) -> Ron {
+    let time = |scale: &Timescale| match scale {
+        Timescale::Gate { channel, gate } => Ron::Text(format!("{channel}.{gate}")),
+        Timescale::Constant(ms) => Ron::Number(*ms),
+    };
+    let [fast, slow, ultraslow] = &dic.timescales;
+    let threshold = match dic.threshold {
+        ThresholdRule::Scan {
+            from,
+            to,
+            step,
+            fallback,
+        } => Ron::Struct(
+            "Scan",
+            vec![
+                ("from", Ron::Number(from)),
+                ("to", Ron::Number(to)),
+                ("step", Ron::Number(step)),
+                ("fallback", Ron::Number(fallback)),
+            ],
+        ),
+        ThresholdRule::Fixed(v) => Ron::Tuple("Fixed", vec![Ron::Number(v)]),
+    };
+    let mut fields = vec![
+        ("fast", time(fast)),
+        ("slow", time(slow)),
+        ("ultraslow", time(ultraslow)),
+        ("threshold", threshold),
+        ("normalise_by", text(&dic.normalise_by)),
+    ];
+    if !dic.calcium_at.is_empty() {
+        fields.push(("calcium_at", numbers(&dic.calcium_at)));
+    }
+    Ron::Struct("", fields)
+}
+
+fn kind(kind: &SynapseKind) -> Ron {
+    let mut fields = vec![("name", text(&kind.name))];
+    if !kind.parameters.is_empty() {
+        fields.push(("parameters", numbers(&kind.parameters)));
+    }
+    fields.push(match &kind.definition {
+        SynapseDefinition::Chemical {
+            gate,
+            reversal,
+            start,
+        } => {
+            let mut fields = kinetics(gate);
+            fields.push(("reversal", expression(reversal)));
+            fields.extend(start.as_ref().map(|s| ("start", expression(s))));
+            ("chemical", Ron::Struct("", fields))
+        }
+        SynapseDefinition::Electrical { factor, one_way } => {
+            let fields = vec![
+                ("factor", expression(factor)),
+                ("one_way", Ron::Flag(*one_way)),
+            ];
+            ("electrical", Ron::Struct("", fields))
+        }
+    });
+    Ron::Struct("Synapse", fields)
+}
+
+fn cell(scene: &Scene, cell: &Cell) -> Ron {
+    let definition = &scene.cell_types[cell.cell_type];
+    let mut fields = vec![("cell", text(&definition.name))];
+    if !cell.parameters.is_empty() {
+        let parameters = cell.parameters.iter();
+        let parameters = parameters.map(|(c, p, value)| (format!("{c}.{p}"), Ron::Number(*value)));
+        fields.push(("parameters", Ron::Map(parameters.collect())));
+    }
+    let gbar = definition.channels.iter().zip(&cell.gbar);
+    let gbar = gbar.map(|((name, _), g)| (name.clone(), Ron::Number(*g)));
+    fields.push(("gbar", Ron::Map(gbar.collect())));
+    if cell.current != 0.0 {
+        fields.push(("I", Ron::Number(cell.current)));
+    }
+    fields.push(("start", start(&cell.start)));
+    fields.extend(cell.area.map(|area| ("area_cm2", Ron::Number(area))));
+    fields.extend(
+        cell.homeostat
+            .as_ref()
+            .map(|h| ("homeostat", homeostat(definition, h))),
+    );
+    fields.extend(
+        cell.controller
+            .as_ref()
+            .map(|c| ("controller", controller(definition, c))),
+    );
+    Ron::Struct("", fields)
+}
+
+fn channel_names(definition: &CellDefinition, lanes: &[usize]) -> Ron {
+    texts(
+        lanes
+            .iter()
+            .map(|lane| definition.channels[*lane].0.as_str()),
+    )
+}
+
+fn homeostat(definition: &CellDefinition, homeostat: &Homeostat) -> Ron {
+    Ron::Struct(
+        "",
+        vec![
+            ("channels", channel_names(definition, &homeostat.channels)),
+            ("Ca_target", Ron::Number(homeostat.settings.ca_target)),
+            ("tau_g", Ron::Number(homeostat.settings.tau_g)),
+            ("tau_Na", Ron::Number(homeostat.settings.tau_na)),
+            ("on", Ron::Flag(homeostat.on)),
+        ],
+    )
+}
+
+fn controller(definition: &CellDefinition, controller: &Controller) -> Ron {
+    let gains = controller.gains;
+    let mut fields = vec![
+        ("channels", channel_names(definition, &controller.channels)),
+        ("g_s", Ron::Number(controller.g_s)),
+        ("g_u", Ron::Number(controller.g_u)),
+        ("Kp", Ron::Number(gains.kp)),
+        ("Ki", Ron::Number(gains.ki)),
+        ("Kt", Ron::Number(gains.kt)),
+        ("u_max", Ron::Number(gains.u_max)),
+        ("alpha", Ron::Number(gains.alpha)),
+        ("beta", Ron::Number(gains.beta)),
+    ];
+    fields.extend(controller.v_th.map(|v| ("V_th", Ron::Number(v))));
+    fields.push(("on", Ron::Flag(controller.on)));
+    Ron::Struct("", fields)
+}
+
+fn edge(scene: &Scene, edge: &Edge) -> Ron {
+    let name = |cell: usize| text(&scene.cells[cell].name);
+    let mut fields = vec![
+        ("pre", name(edge.pre)),
+        ("post", name(edge.post)),
+        ("kind", text(&scene.kinds[edge.kind].name)),
+        (
+            "g",
+            match edge.g {
+                Conductance::Density(g) => Ron::Number(g),
+                Conductance::Absolute(g) => Ron::Tuple("nS", vec![Ron::Number(g)]),
+            },
+        ),
+    ];
+    fields.extend(edge.name.as_deref().map(|name| ("name", text(name))));
+    if !edge.parameters.is_empty() {
+        fields.push(("parameters", numbers(&edge.parameters)));
+    }
+    fields.extend(edge.s.map(|s| ("s", Ron::Number(s))));
+    Ron::Struct("", fields)
+}
+
+fn entry(entry: &Entry) -> Ron {
+    let mut fields = vec![("at_ms", Ron::Number(entry.at_ms))];
+    let path = text(entry.action.path());
+    let (word, rest): (&'static str, Fields) = match &entry.action {
+        Action::Set { to, .. } => ("set", vec![("to", Ron::Number(*to))]),
+        Action::Scale { by, .. } => ("scale", vec![("by", Ron::Number(*by))]),
+        Action::Ramp { to, over_ms, .. } => (
+            "ramp",
+            vec![("to", Ron::Number(*to)), ("over_ms", Ron::Number(*over_ms))],
+        ),
+        Action::Block {
+            by,
+            controller_sees,
+            ..
+        } => (
+            "block",
+            vec![
+                ("by", Ron::Number(*by)),
+                ("controller_sees", Ron::Flag(*controller_sees)),
+            ],
+        ),
+        Action::Cut { .. } => ("cut", vec![]),
+        Action::Restore { .. } => ("restore", vec![]),
+        Action::Current {
+            amplitude, for_ms, ..
+        } => {
+            let amplitude = match amplitude {
+                Current::Density(i) => Ron::Number(*i),
+                Current::Absolute(i) => Ron::Tuple("nA", vec![Ron::Number(*i)]),
+            };
+            (
+                "current",
+                vec![("amplitude", amplitude), ("for_ms", Ron::Number(*for_ms))],
+            )
+        }
+        Action::Modulate { g_s, g_u, .. } => {
+            let target = |name, value: &Option<f64>| value.map(|x| (name, Ron::Number(x)));
+            let targets = [target("g_s", g_s), target("g_u", g_u)];
+            ("modulate", targets.into_iter().flatten().collect())
+        }
+        Action::Overwrite { gbar, mrna, .. } => (
+            "overwrite",
+            vec![("gbar", numbers(gbar)), ("mrna", Ron::Flag(*mrna))],
+        ),
+        Action::Compensate {
+            channels,
+            g_s,
+            g_u,
+            mrna,
+            ..
+        } => (
+            "compensate",
+            vec![
+                ("channels", texts(channels.iter().map(String::as_str))),
+                ("g_s", Ron::Number(*g_s)),
+                ("g_u", Ron::Number(*g_u)),
+                ("mrna", Ron::Flag(*mrna)),
+            ],
+        ),
+        Action::Switch { regulator, on, .. } => {
+            let word = match regulator {
+                Regulator::Homeostat => "homeostat",
+                Regulator::Controller => "controller",
+            };
+            (word, vec![("on", Ron::Flag(*on))])
+        }
+        Action::Reset { v, ca, .. } => {
+            let value = |name, value: &Option<f64>| value.map(|x| (name, Ron::Number(x)));
+            (
+                "reset",
+                [value("V", v), value("Ca", ca)]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            )
+        }
+    };
+    fields.push((word, path));
+    fields.extend(rest);
+    Ron::Struct("", fields)
+}
+
+fn window(window: &Window) -> Ron {
+    Ron::Struct(
+        "",
+        vec![
+            ("label", text(&window.label)),
+            ("from_ms", Ron::Number(window.from_ms)),
+            ("to_ms", Ron::Number(window.to_ms)),
+        ],
+    )
+}
+
+fn rhythm(scene: &Scene, rhythm: &Rhythm) -> Ron {
+    let name = |cell: &usize| scene.cells[*cell].name.as_str();
+    let mut fields = vec![
+        ("name", text(&rhythm.name)),
+        ("cells", texts(rhythm.cells.iter().map(name))),
+        ("reference", text(name(&rhythm.reference))),
+        ("min_spikes", Ron::Whole(rhythm.min_spikes as u64)),
+    ];
+    fields.extend(
+        rhythm
+            .order
+            .as_ref()
+            .map(|order| ("order", texts(order.iter().map(name)))),
+    );
+    Ron::Struct("", fields)
+}
+
+fn samples(samples: &Samples) -> Ron {
+    let paths = samples.paths.iter().map(|(path, _)| path.as_str());
+    Ron::Struct(
+        "",
+        vec![
+            ("paths", texts(paths)),
+            ("every_ms", Ron::Number(samples.every_ms)),
+        ],
+    )
+}
