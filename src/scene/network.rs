@@ -1,6 +1,6 @@
 //! The fields of a scene: cells, groups, edges, windows and rhythms.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use homarus_systems::definition::{CellDefinition, SynapseDefinition, SynapseKind};
 
@@ -316,9 +316,10 @@ impl<'l> Network<'l> {
                 continue;
             };
             let mut members = Vec::with_capacity(names.len());
+            let mut known = HashSet::with_capacity(names.len());
             for name in &names {
                 if let Some(cell) = self.cell_index(name, errors) {
-                    refuse_twice(&members, cell, name, errors);
+                    refuse_twice(&mut known, cell, name, errors);
                     members.push(cell);
                 }
             }
@@ -559,17 +560,13 @@ impl<'l> Network<'l> {
 
     /// Cells and members of groups, each once.
     fn rhythm_cells(&self, node: &Node, errors: &mut Diagnostics) -> Option<Vec<usize>> {
-        let mut cells = Vec::new();
+        let (mut cells, mut known) = (Vec::new(), HashSet::new());
         let mut fine = true;
         for name in keys(node, errors)? {
             if let Some((_, members)) = self.groups.iter().find(|(key, _)| key.text == name.text) {
-                for &member in members {
-                    if !cells.contains(&member) {
-                        cells.push(member);
-                    }
-                }
+                cells.extend(members.iter().filter(|&&member| known.insert(member)));
             } else if let Some(cell) = self.cell_index(&name, errors) {
-                fine &= refuse_twice(&cells, cell, &name, errors);
+                fine &= refuse_twice(&mut known, cell, &name, errors);
                 cells.push(cell);
             } else {
                 fine = false;
@@ -606,12 +603,12 @@ impl<'l> Network<'l> {
     }
 
     fn order(&self, node: &Node, cells: &[usize], errors: &mut Diagnostics) -> Option<Vec<usize>> {
-        let mut order = Vec::new();
+        let (mut order, mut known) = (Vec::new(), HashSet::new());
         let mut fine = true;
         for name in keys(node, errors)? {
             match self.member(&name, cells, errors) {
                 Some(cell) => {
-                    fine &= refuse_twice(&order, cell, &name, errors);
+                    fine &= refuse_twice(&mut known, cell, &name, errors);
                     order.push(cell);
                 }
                 None => fine = false,
@@ -633,8 +630,13 @@ fn area_text(area: Option<f64>) -> String {
 }
 
 /// Refuses a cell that a list already holds.
-fn refuse_twice(known: &[usize], cell: usize, name: &Key, errors: &mut Diagnostics) -> bool {
-    let twice = known.contains(&cell);
+fn refuse_twice(
+    known: &mut HashSet<usize>,
+    cell: usize,
+    name: &Key,
+    errors: &mut Diagnostics,
+) -> bool {
+    let twice = !known.insert(cell);
     if twice {
         errors.push(
             Diagnostic::at(&name.place, format!("`{}` is listed twice", name.text))

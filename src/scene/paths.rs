@@ -1,6 +1,8 @@
 //! Resolves the paths of a scene against its cells and edges: those it sets, samples and acts on in
 //! its protocol.
 
+use std::collections::HashSet;
+
 use bevy_ecs::prelude::World;
 use homarus_systems::address::{
     Address, CellNames, CellScalar, ChannelNames, ChannelScalar, Domain, EdgeNames, Names,
@@ -77,20 +79,30 @@ pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Address, f64)>, Diagnost
 /// What a scene samples, request by request: interval (ms) and scalars, each once.
 ///
 /// # Errors
-/// Every path that names nothing.
+/// Every path that names nothing; every request that asks for more than there are steps.
 pub fn samples(scene: &Scene, names: &Names) -> Result<Vec<(f64, Vec<Address>)>, Diagnostics> {
     let read = scene.samples.iter().map(|request| {
-        let mut addresses = Vec::new();
+        let (mut addresses, mut known) = (Vec::new(), HashSet::new());
         for (path, origin) in &request.paths {
-            for address in scalars(names, path, origin)? {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
+            refuse_between_steps(scene, request.every_ms, origin)?;
+            let named = scalars(names, path, origin)?;
+            addresses.extend(named.into_iter().filter(|address| known.insert(*address)));
         }
         Ok(vec![(request.every_ms, addresses)])
     });
     all_or_errors(read)
+}
+
+/// Refuses samples that lie closer together than the steps: they would fill the memory with what is
+/// interpolated between two of them.
+fn refuse_between_steps(scene: &Scene, every_ms: f64, origin: &Place) -> Result<(), Diagnostic> {
+    // An interval that is the step in decimals may differ from it in the last digit.
+    if every_ms >= scene.step_ms * (1.0 - 1e-9) {
+        return Ok(());
+    }
+    let error = Diagnostic::at(origin, "samples lie closer together than the steps")
+        .label(format!("every {every_ms} ms, step_ms is {}", scene.step_ms));
+    Err(error.help("between two steps there is nothing to be read: sample every step at most"))
 }
 
 /// The lists in a row, or every error.

@@ -1,5 +1,7 @@
 //! Names of a network, and the resolution of paths against them.
 
+use std::collections::HashSet;
+
 use bevy_ecs::prelude::*;
 
 use crate::nearest::nearest;
@@ -206,8 +208,8 @@ impl Names {
             Some((post, label)) => (post, Some(label)),
             None => (post, None),
         };
-        let pres = self.select_cells(pre)?;
-        let posts = self.select_cells(post)?;
+        let pres: HashSet<usize> = self.select_cells(pre)?.into_iter().collect();
+        let posts: HashSet<usize> = self.select_cells(post)?.into_iter().collect();
         let joins = |edge: &EdgeNames| {
             edge.electrical == electrical
                 && ((pres.contains(&edge.pre) && posts.contains(&edge.post))
