@@ -1,7 +1,7 @@
 //! What is wrong with a scene, or only questionable, where, and what to do about it; rendering of
 //! all of it for people.
 
-use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, fmt, ops::Range, sync::Arc};
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
@@ -43,7 +43,7 @@ impl Diagnostic {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            message: message.into().into(),
+            message: legible(&message.into()).into(),
             place: None,
             label: None,
             others: Vec::new(),
@@ -64,28 +64,28 @@ impl Diagnostic {
     /// Words beside the underlined text, most often what was found.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(legible(&label.into()));
         self
     }
 
     /// A second place that has to do with it.
     #[must_use]
     pub fn and(mut self, place: &Place, label: impl Into<String>) -> Self {
-        self.others.push((place.clone(), label.into()));
+        self.others.push((place.clone(), legible(&label.into())));
         self
     }
 
     /// What to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(help.into());
+        self.help.push(legible_lines(&help.into()));
         self
     }
 
     /// What to do about it, if anything can be said.
     #[must_use]
     pub fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help.extend(help);
+        self.help.extend(help.map(|help| legible_lines(&help)));
         self
     }
 
@@ -132,6 +132,24 @@ impl Diagnostic {
     pub fn column(&self) -> Option<usize> {
         self.place.as_ref().map(Place::column)
     }
+}
+
+/// A text without characters that a terminal would obey instead of showing.
+fn legible(text: &str) -> String {
+    let mut legible = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => legible.extend(c.escape_default()),
+            false => legible.push(c),
+        }
+    }
+    legible
+}
+
+/// [`legible`], line by line.
+fn legible_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(legible).collect();
+    lines.join("\n")
 }
 
 /// Lines between which two places are shown in one excerpt.
@@ -307,10 +325,7 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(error: &'a Diagnostic) -> Self {
-        let text = error.place.as_ref().map(|place| Excerpt {
-            source: place.source(),
-            shown: excerpt(place),
-        });
+        let text = error.place.as_ref().map(Excerpt::around);
         Self { error, text }
     }
 }
@@ -362,15 +377,42 @@ impl miette::Diagnostic for Report<'_> {
 #[derive(Debug)]
 struct Excerpt<'a> {
     source: &'a Arc<Source>,
-    shown: Range<usize>,
+    /// Where it starts.
+    start: usize,
+    text: Cow<'a, str>,
 }
 
-impl Excerpt<'_> {
+impl<'a> Excerpt<'a> {
+    fn around(place: &'a Place) -> Self {
+        let source = place.source();
+        let shown = excerpt(place);
+        Self {
+            source,
+            start: shown.start,
+            text: masked(&source.text()[shown]),
+        }
+    }
+
     /// A place as the renderer finds it, counted from the start of what is shown.
     fn span(&self, place: &Place) -> Range<usize> {
         let Range { start, end } = place.span();
-        start - self.shown.start..end.min(self.shown.end) - self.shown.start
+        start - self.start..(end - self.start).min(self.text.len())
     }
+}
+
+/// A text with stand-ins of the same length for what a terminal would obey instead of showing.
+fn masked(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let stand_in = |c: char| match (obeyed(c), c.len_utf8()) {
+        (false, _) => c,
+        (true, 1) => '?',
+        // The others take two bytes, as this one does.
+        (true, _) => '§',
+    };
+    Cow::Owned(text.chars().map(stand_in).collect())
 }
 
 impl SourceCode for Excerpt<'_> {
@@ -380,12 +422,11 @@ impl SourceCode for Excerpt<'_> {
         lines_before: usize,
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let text = &self.source.text()[self.shown.clone()];
-        let inner = text.read_span(span, lines_before, lines_after)?;
+        let inner = self.text.read_span(span, lines_before, lines_after)?;
         let place = |at: usize| Place::new(self.source, at..at);
-        let lines_above = place(self.shown.start).line() - 1;
+        let lines_above = place(self.start).line() - 1;
         Ok(Box::new(MietteSpanContents::new_named(
-            place(self.shown.start + span.offset()).to_string(),
+            legible(&place(self.start + span.offset()).to_string()),
             inner.data(),
             *inner.span(),
             lines_above + inner.line(),

@@ -171,7 +171,38 @@ fn syntax_error(source: &Arc<Source>, error: &ron::error::SpannedError) -> Diagn
             .label(found)
             .help("fields in round brackets have no quotes: `(a: 1)`")
             .help("entries in braces have them: `{ \"a\": 1 }`"),
-        (Error::UnexpectedChar(_), _) => Diagnostic::at(&here, "expected a value").label(found),
+        (Error::InvalidIdentifier(_) | Error::SuggestRawIdentifier(_), _) => {
+            Diagnostic::at(&here, "expected a name or a value")
+                .label(found)
+                .help("names are made of letters, digits and `_`; a text stands in quotes")
+        }
+        (
+            Error::ExpectedInteger
+            | Error::ExpectedFloat
+            | Error::FloatUnderscore
+            | Error::IntegerOutOfBounds
+            | Error::InvalidIntegerDigit { .. }
+            | Error::UnderscoreAtBeginning,
+            _,
+        ) => Diagnostic::at(&here, "expected a number")
+            .label(found)
+            .help("numbers look like `12`, `0.5`, `5e-4` or `1_000`"),
+        (
+            Error::ExpectedString
+            | Error::ExpectedChar
+            | Error::ExpectedByteLiteral
+            | Error::ExpectedByteString,
+            _,
+        ) => Diagnostic::at(&here, "expected a text in quotes").label(found),
+        (Error::InvalidEscape(_), _) => {
+            Diagnostic::at(&here, "this text holds an escape that there is not")
+                .label("ends before here")
+                .help(r#"there are `\"`, `\\`, `\n`, `\t` and `\u{b5}`"#)
+        }
+        (Error::ExpectedComma, None) => Diagnostic::at(&here, "expected a comma").label(found),
+        (Error::UnexpectedChar(_) | Error::ExpectedOption | Error::ExpectedAttribute, _) => {
+            Diagnostic::at(&here, "expected a value").label(found)
+        }
         (Error::ExpectedStringEnd, _) => {
             Diagnostic::at(&character(start), "this text has no closing quote").label("begins here")
         }
@@ -578,9 +609,9 @@ fn token(text: &str) -> usize {
     match chars.next() {
         None => 0,
         Some('"') => quoted(text, '"'),
-        Some('\'') => quoted(text, '\''),
+        Some('\'') => character_literal(text),
         Some('b') if text.starts_with("b\"") => 1 + quoted(&text[1..], '"'),
-        Some('b') if text.starts_with("b'") => 1 + quoted(&text[1..], '\''),
+        Some('b') if text.starts_with("b'") => 1 + character_literal(&text[1..]),
         Some('b') if text.starts_with("br") => raw_quoted(text, 2).unwrap_or_else(|| word(text)),
         Some('r') => raw_quoted(text, 1).unwrap_or_else(|| word(text)),
         Some('(' | ')' | '[' | ']' | '{' | '}' | ',' | ':') => 1,
@@ -612,6 +643,14 @@ fn quoted(text: &str, quote: char) -> usize {
         }
     }
     text.len()
+}
+
+/// Length of a character in single quotes, which may itself be one.
+fn character_literal(text: &str) -> usize {
+    match text.starts_with("'''") {
+        true => 3,
+        false => quoted(text, '\''),
+    }
 }
 
 /// Length of a raw string whose hashes begin at `prefix`, if it is one.

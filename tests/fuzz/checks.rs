@@ -90,16 +90,19 @@ fn is_small(scene: &Scene) -> bool {
     scene.cells.len() <= 8 && scene.edges.len() <= 16
 }
 
-/// Shows errors as a person sees them.
+/// Shows errors as a person sees them, on a terminal and in a file.
 fn show(errors: &Diagnostics) {
     assert!(!errors.is_empty(), "wrong without a reason");
     for error in errors.errors() {
         assert!(!error.message().is_empty(), "an error without words");
+        // The syntax was judged before, by another reader: the two must agree on what it is.
+        assert_ne!(error.message(), "cannot read on from here");
     }
-    for width in [40, 80] {
-        let shown = errors.render(width == 40, width);
-        assert!(!shown.trim().is_empty(), "nothing to be seen");
-    }
+    assert!(!errors.render(true, 40).trim().is_empty());
+    let plain = errors.render(false, 80);
+    assert!(!plain.trim().is_empty());
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    assert!(!plain.contains(obeyed), "a terminal would obey {plain:?}");
 }
 
 const VARIABLES: [Variable; 2] = [Variable::V, Variable::Ca];
