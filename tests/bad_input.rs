@@ -461,7 +461,7 @@ fn scenes_that_cannot_be_read() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("permission").with("scene.ron", pair(""));
     let path = folder.0.join("scene.ron");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     // Nothing is closed to root.
     if fs::read(&path).is_err() {
         let expected = ["`scene.ron` cannot be read", "may you read it?"];
