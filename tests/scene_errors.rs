@@ -410,7 +410,8 @@ fn bad_numbers() {
  7 │     },
    ╰────
   help: a conductance below zero would drive the voltage away from its
-        reversal potential
+        reversal potential; one that is meant to needs `negative_conductance:
+        "allow"` in the scene
 
   × expected a number
    ╭─[scene.ron:6:54]

@@ -214,8 +214,9 @@ fn refusal(scene: &Scene, targets: &[Address], value: f64) -> Option<String> {
 fn domain(scene: &Scene, target: Address) -> (Domain, &'static str) {
     match target {
         Address::Channel(_, _, ChannelScalar::Gbar) => match scene.negative_conductance {
-            NegativeConductance::Allow => (Domain::Any, ""),
-            _ => (
+            // Both rules say what a value below zero does.
+            NegativeConductance::Allow | NegativeConductance::RectifyCurrent => (Domain::Any, ""),
+            NegativeConductance::Clamp => (
                 target.domain(),
                 "; one that is meant to be needs `negative_conductance: \"allow\"` in the scene",
             ),

@@ -17,9 +17,9 @@ pub fn scene(bytes: &[u8]) {
     };
     match read {
         Ok(scene) => {
-            scene.hash(&[]);
+            scene.hash();
             if is_small(&scene) {
-                match spawn::spawn(&scene, &[]) {
+                match spawn::spawn(&scene) {
                     Ok(mut simulation) => drop(simulation.start()),
                     Err(errors) => show(&errors),
                 }
