@@ -168,7 +168,7 @@ fn wrong_input_ends_with_2_a_failed_run_with_1() {
     ]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).starts_with("homarus: V of cell `A` is "),
+        stderr(&output).contains("\nhomarus: V of cell `A` is "),
         "{}",
         stderr(&output)
     );

@@ -166,8 +166,6 @@ pub(super) struct Known<'n> {
     pub cells: Vec<(&'n str, Option<bool>)>,
     /// Channels of all cell types.
     pub channels: Vec<&'n str>,
-    /// Which maximal conductances are allowed.
-    pub maximal_conductance: Rule,
 }
 
 /// Cells and edges while they are read. A cell or edge with an error is `None`, so that indices
@@ -224,7 +222,6 @@ impl<'l> Network<'l> {
                 .zip(areas)
                 .collect(),
             channels,
-            maximal_conductance: self.maximal_conductance,
         }
     }
 

@@ -70,6 +70,20 @@ pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Address, f64)>, Diagnost
     let read = scene.set.iter().map(|setting| {
         let (path, origin) = (&setting.path, &setting.origin);
         let addresses = given(scene, names, path, origin, setting.value)?;
+        let gbar = |a: &Address| matches!(a, Address::Channel(_, _, ChannelScalar::Gbar));
+        if setting.value < 0.0
+            && scene.negative_conductance != NegativeConductance::Allow
+            && addresses.iter().any(gbar)
+        {
+            return Err(
+                Diagnostic::at(origin, format!("`{path}` cannot be {}", setting.value))
+                    .label("this path")
+                    .help(
+                        "expected a number that is not negative\n\
+                         `negative_conductance: \"allow\"` in the scene lets it be negative",
+                    ),
+            );
+        }
         let value = |address| (address, setting.value);
         Ok(addresses.into_iter().map(value).collect())
     });
@@ -225,13 +239,8 @@ fn refusal(scene: &Scene, targets: &[Address], value: f64) -> Option<String> {
 /// Which values a scalar of this scene may be given, and what to add where it is not.
 fn domain(scene: &Scene, target: Address) -> (Domain, &'static str) {
     match target {
-        Address::Channel(_, _, ChannelScalar::Gbar) => match scene.negative_conductance {
-            NegativeConductance::Allow => (Domain::Any, ""),
-            _ => (
-                target.domain(),
-                "\n`negative_conductance: \"allow\"` in the scene lets it be negative",
-            ),
-        },
+        // What one below zero does in the course of a run, the scene's rule says.
+        Address::Channel(_, _, ChannelScalar::Gbar) => (Domain::Any, ""),
         Address::Cell(cell, CellScalar::Ca) if has_nernst(scene, cell) => (
             Domain::Positive,
             ": a Nernst potential of the cell is the logarithm of the concentration",

@@ -268,8 +268,8 @@ impl<'n> Reader<'_, 'n> {
             .iter()
             .map(|(key, node)| {
                 let found = self.channel(key);
-                let rule = self.known.maximal_conductance;
-                let value = units::conductance_density(node, None, rule, self.errors)?;
+                // What one below zero does in the course of a run, the scene's rule says.
+                let value = units::conductance_density(node, None, ANY, self.errors)?;
                 found.map(|()| (key.text.clone(), value))
             })
             .collect();

@@ -525,7 +525,7 @@ fn files_that_are_no_text_are_refused() {
     assert!(
         folder
             .messages("bytes.ron")
-            .contains("is not UTF-8 text (line 2)")
+            .contains("is not UTF-8 text: byte 0xff in line 2, column 1")
     );
     fs::create_dir_all(folder.0.join("folder.ron")).expect("a temporary folder");
     assert!(folder.messages("folder.ron").contains("folder"));
