@@ -559,6 +559,27 @@ fn closed_pipes() {
     }
 }
 
+/// Messages that nobody reads change no exit code, whichever verb tells them.
+#[test]
+fn a_closed_stderr_is_no_failure() {
+    let folder = Folder::new("deaf").with("taken", "a file");
+    for (arguments, code) in [
+        (&["check", "five_neuron_half_centres"][..], 0),
+        (&["list", "networks", "--copy", "half_centre"], 0),
+        (&["run", "half_centre", "-o", "taken"], 2),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_homarus"))
+            .args(arguments)
+            .current_dir(&folder.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+    }
+}
+
 /// A scene is the same scene however its lines end, and its errors are at the same places.
 #[test]
 fn line_ends_make_no_difference() {

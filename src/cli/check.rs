@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{color, output, overview, setting, width};
+use super::{color, message, output, overview, setting, width};
 use crate::run::Failure;
 use crate::scene::{self, Diagnostic, Diagnostics, lint, spawn};
 
@@ -35,11 +35,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .start()
         .map_err(|error| Diagnostics::from(Diagnostic::new(error.to_string())))?;
     for note in notes {
-        eprintln!("warning: {note}");
+        message(&format!("warning: {note}\n"));
     }
     let lints = lint::lint(&scene, &network);
     if !lints.is_empty() {
-        eprint!("{}", lints.render(color(), width()));
+        message(&lints.render(color(), width()));
     }
     output(&overview::render(&scene, &network))?;
     Ok(match arguments.deny_lints && !lints.is_empty() {

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use super::message;
 use crate::record::staging;
 
 /// How often the user has asked to stop.
@@ -26,12 +27,12 @@ impl Interrupt {
                 return;
             }
             staging::abandon();
-            eprintln!("\nhomarus: stopped at once, nothing written");
+            message("\nhomarus: stopped at once, nothing written\n");
             process::exit(1);
         });
         if let Err(error) = listening {
             // The run is as good without; a signal then ends it as the system has it.
-            eprintln!("warning: Ctrl-C cannot be caught: {error}");
+            message(&format!("warning: Ctrl-C cannot be caught: {error}\n"));
         }
         interrupt
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use homarus_systems::address;
 
-use super::{files, output, setting, wrong};
+use super::{files, message, output, setting, wrong};
 use crate::run::Failure;
 use crate::scene::{self, Kind, copy, spawn};
 
@@ -102,7 +102,7 @@ fn copy_shipped(what: Option<What>, name: &str) -> Result<(), Failure> {
     let texts: Vec<(PathBuf, String)> = copies.map(|(name, text)| (name.into(), text)).collect();
     files::create(&texts)?;
     for (path, _) in &texts {
-        eprintln!("wrote {}", path.display());
+        message(&format!("wrote {}\n", path.display()));
     }
     Ok(())
 }

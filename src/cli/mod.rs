@@ -65,13 +65,16 @@ pub fn main() -> ExitCode {
             message(&errors.render(color(), width()));
             ExitCode::from(2)
         }
-        Err(Failure::Directory(Refusal::Request { message, help })) => {
-            let refused = Diagnostics::from(Diagnostic::new(message).help(help));
-            eprint!("{}", refused.render(color(), width()));
+        Err(Failure::Directory(Refusal::Request {
+            message: wrong,
+            help,
+        })) => {
+            let refused = Diagnostics::from(Diagnostic::new(wrong).help(help));
+            message(&refused.render(color(), width()));
             ExitCode::from(2)
         }
         Err(Failure::Directory(Refusal::Disk(error))) | Err(Failure::Bundle(error)) => {
-            eprintln!("homarus: the bundle cannot be written: {error}");
+            message(&format!("homarus: the bundle cannot be written: {error}\n"));
             ExitCode::from(1)
         }
         Err(Failure::Run(error)) => {
@@ -79,7 +82,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
         Err(Failure::Stopped(at)) => {
-            eprintln!("homarus: stopped at {at} of model time");
+            message(&format!("homarus: stopped at {at} of model time\n"));
             ExitCode::from(1)
         }
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,

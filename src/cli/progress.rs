@@ -1,7 +1,7 @@
 //! How far a run has come, on stderr: a bar for people, JSON lines for programs.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     time::{Duration, Instant},
 };
 
@@ -109,8 +109,7 @@ impl Shown {
                     "model_ms": now_ms, "duration_ms": end_ms, "wall_s": wall_s,
                     "model_s_per_wall_s": rate, "eta_s": eta_s,
                 });
-                // Nobody to tell is no reason to stop.
-                let _ = writeln!(io::stderr(), "{line}");
+                super::message(&format!("{line}\n"));
             }
         }
     }
