@@ -145,16 +145,10 @@ fn ending(
             )),
         }
     }
-    match (error, summary.status, bundle) {
+    match (error, summary.status, bundle.and_then(Published::complaint)) {
         (Some(error), ..) => Err(error.into()),
         (None, Status::Stopped, _) => Err(Failure::Stopped(end)),
-        (None, _, Some(Published::Beside { path, wanted, why })) => {
-            Err(Failure::Bundle(io::Error::other(format!(
-                "as {}: the name {why}; it is whole, in {}",
-                wanted.display(),
-                path.display()
-            ))))
-        }
+        (None, _, Some(complaint)) => Err(Failure::Bundle(io::Error::other(complaint))),
         _ => Ok(()),
     }
 }

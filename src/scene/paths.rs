@@ -32,16 +32,19 @@ pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
     }
 }
 
+/// Which values a scalar of a scene may be given, and what to add where it is not.
+type DomainOf = fn(&Scene, Address) -> (Domain, &'static str);
+
 /// The scalars a path written at `origin` names, each of which may be given the value.
 fn given(
     scene: &Scene,
     names: &Names,
     path: &str,
     origin: &Place,
-    value: f64,
+    (value, domain): (f64, DomainOf),
 ) -> Result<Vec<Address>, Diagnostic> {
     let targets = scalars(names, path, origin)?;
-    match refusal(scene, &targets, value) {
+    match refusal(scene, &targets, value, domain) {
         Some(help) => Err(
             Diagnostic::at(origin, format!("`{path}` cannot be {value}"))
                 .label("this path")
@@ -69,21 +72,8 @@ fn at(origin: &Place, error: PathError) -> Diagnostic {
 pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Address, f64)>, Diagnostics> {
     let read = scene.set.iter().map(|setting| {
         let (path, origin) = (&setting.path, &setting.origin);
-        let addresses = given(scene, names, path, origin, setting.value)?;
-        let gbar = |a: &Address| matches!(a, Address::Channel(_, _, ChannelScalar::Gbar));
-        if setting.value < 0.0
-            && scene.negative_conductance != NegativeConductance::Allow
-            && addresses.iter().any(gbar)
-        {
-            return Err(
-                Diagnostic::at(origin, format!("`{path}` cannot be {}", setting.value))
-                    .label("this path")
-                    .help(
-                        "expected a number that is not negative\n\
-                         `negative_conductance: \"allow\"` in the scene lets it be negative",
-                    ),
-            );
-        }
+        let given_value = (setting.value, start_domain as DomainOf);
+        let addresses = given(scene, names, path, origin, given_value)?;
         let value = |address| (address, setting.value);
         Ok(addresses.into_iter().map(value).collect())
     });
@@ -230,16 +220,31 @@ pub fn names(scene: &Scene) -> Names {
 }
 
 /// Why one of `targets` may not be given a value, if so.
-fn refusal(scene: &Scene, targets: &[Address], value: f64) -> Option<String> {
+fn refusal(scene: &Scene, targets: &[Address], value: f64, domain: DomainOf) -> Option<String> {
     let mut domains = targets.iter().map(|target| domain(scene, *target));
     let (domain, why) = domains.find(|(domain, _)| !domain.holds(value))?;
     Some(format!("expected {}{why}", domain.words()))
 }
 
-/// Which values a scalar of this scene may be given, and what to add where it is not.
+/// Which values a scalar may start at.
+fn start_domain(scene: &Scene, target: Address) -> (Domain, &'static str) {
+    match target {
+        Address::Channel(_, _, ChannelScalar::Gbar)
+            if scene.negative_conductance != NegativeConductance::Allow =>
+        {
+            (
+                target.domain(),
+                "\n`negative_conductance: \"allow\"` in the scene lets it be negative",
+            )
+        }
+        _ => domain(scene, target),
+    }
+}
+
+/// Which values a scalar may be given in the course of a run.
 fn domain(scene: &Scene, target: Address) -> (Domain, &'static str) {
     match target {
-        // What one below zero does in the course of a run, the scene's rule says.
+        // What one below zero does then, the scene's rule says.
         Address::Channel(_, _, ChannelScalar::Gbar) => (Domain::Any, ""),
         Address::Cell(cell, CellScalar::Ca) if has_nernst(scene, cell) => (
             Domain::Positive,
@@ -264,7 +269,7 @@ pub(super) fn resolve(
 ) -> Result<Vec<engine::Action>, Diagnostic> {
     let fail = |error: PathError| at(&entry.origin, error);
     let scalars = |path: &str| scalars(names, path, &entry.origin);
-    let given = |path: &str, value: f64| given(scene, names, path, &entry.origin, value);
+    let given = |path: &str, value: f64| given(scene, names, path, &entry.origin, (value, domain));
     let cells = |path: &str| names.select_cells(path).map_err(fail);
     Ok(match &entry.action {
         Action::Set { path, to } => vec![engine::Action::Set {
@@ -406,7 +411,7 @@ pub(super) fn resolve(
             let calcium = |cell: &usize| Address::Cell(*cell, CellScalar::Ca);
             let targets: Vec<Address> = cells.iter().map(calcium).collect();
             if let Some(ca) = ca
-                && let Some(help) = refusal(scene, &targets, *ca)
+                && let Some(help) = refusal(scene, &targets, *ca, domain)
             {
                 let message = format!("calcium cannot be reset to {ca}");
                 let error = Diagnostic::at(&entry.origin, message).label("of this cell");
