@@ -20,14 +20,13 @@ use super::{
 /// Checks every path of a scene.
 pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
     let names = names(scene);
-    for found in [set(scene, &names).err(), samples(scene, &names).err()] {
+    for found in [
+        set(scene, &names).err(),
+        samples(scene, &names).err(),
+        protocol(scene, &names).err(),
+    ] {
         for error in found.iter().flat_map(Diagnostics::errors) {
             errors.push(error.clone());
-        }
-    }
-    for entry in &scene.protocol {
-        if let Err(error) = resolve(scene, &names, entry) {
-            errors.push(error);
         }
     }
 }
@@ -126,34 +125,37 @@ fn all_or_errors<T>(
     }
 }
 
-/// The protocol as the engine acts it out.
+/// Protocol entries by time, those of equal time in scene order, with what the engine makes of them.
+pub type Resolved<'s> = Vec<(&'s Entry, Vec<engine::Action>)>;
+
+/// Resolves the protocol.
 ///
 /// # Errors
 /// Every path that names nothing.
-pub fn protocol(scene: &Scene) -> Result<Vec<engine::Entry>, Diagnostics> {
-    let names = names(scene);
-    all_or_errors(scene.protocol.iter().map(|entry| {
-        let at_ms = entry.at_ms;
-        let timed = |action| engine::Entry { at_ms, action };
-        Ok(resolve(scene, &names, entry)?
-            .into_iter()
-            .map(timed)
-            .collect())
-    }))
+pub fn protocol<'s>(scene: &'s Scene, names: &Names) -> Result<Resolved<'s>, Diagnostics> {
+    let mut resolved = all_or_errors(
+        scene
+            .protocol
+            .iter()
+            .map(|entry| Ok(vec![(entry, resolve(scene, names, entry)?)])),
+    )?;
+    resolved.sort_by(|(a, _), (b, _)| a.at_ms.total_cmp(&b.at_ms));
+    Ok(resolved)
 }
 
 /// Holds what the protocol does to kinetic parameters against the network it will act on.
 ///
 /// # Errors
 /// The first entry that would give kinetics no table can hold.
-pub(super) fn rehearse(scene: &Scene, world: &World) -> Result<(), Diagnostic> {
-    let names = names(scene);
-    let mut entries: Vec<&Entry> = scene.protocol.iter().collect();
-    entries.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
+pub(super) fn rehearse(
+    protocol: &Resolved,
+    names: &Names,
+    world: &World,
+) -> Result<(), Diagnostic> {
     let mut rehearsal = Rehearsal::default();
-    for entry in entries {
-        for action in resolve(scene, &names, entry)? {
-            for (target, value) in writes(&rehearsal, world, &action) {
+    for (entry, actions) in protocol {
+        for action in actions {
+            for (target, value) in writes(&rehearsal, world, action) {
                 rehearsal.write(world, target, value).map_err(|error| {
                     Diagnostic::at(
                         &entry.origin,
@@ -262,11 +264,7 @@ fn has_nernst(scene: &Scene, cell: usize) -> bool {
 }
 
 /// One entry as the engine acts it out.
-pub(super) fn resolve(
-    scene: &Scene,
-    names: &Names,
-    entry: &Entry,
-) -> Result<Vec<engine::Action>, Diagnostic> {
+fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
     let fail = |error: PathError| at(&entry.origin, error);
     let scalars = |path: &str| scalars(names, path, &entry.origin);
     let given = |path: &str, value: f64| given(scene, names, path, &entry.origin, (value, domain));

@@ -7,13 +7,13 @@ use homarus_systems::{
     channels::CellType,
     definition::CellDefinition,
     observe::{Detection, Observers, Sampler},
-    protocol::Protocol,
+    protocol::{self, Action, Protocol},
 };
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
     memory,
-    model::{Cell, Conductance, Edge, Scene},
+    model::{Cell, Conductance, Edge, Entry, Scene},
     paths, settings,
     source::Place,
 };
@@ -41,19 +41,10 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     };
     let mut simulation = Simulation::new(timing, scene.integrator);
     let world = &mut simulation.world;
-    world.insert_resource(Protocol::new(paths::protocol(scene)?));
     world.insert_resource(Detection {
         threshold: scene.threshold_mv,
         rearm: scene.rearm_mv,
     });
-    let mut observers = Observers::default();
-    for window in &scene.windows {
-        observers.window(window.from_ms, window.to_ms);
-    }
-    for (every, addresses) in paths::samples(scene, &paths::names(scene))? {
-        observers.samplers.push(Sampler::new(addresses, every));
-    }
-    world.insert_resource(observers);
     let types: Vec<Arc<CellDefinition>> = scene.cell_types.iter().cloned().map(Arc::new).collect();
     for cell in &scene.cells {
         let spec = neuron(scene, cell, &types[cell.cell_type]);
@@ -68,8 +59,36 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     }
     simulation.groups(scene.groups.clone());
     preset(&mut simulation, scene)?;
-    paths::rehearse(scene, &simulation.world)?;
+    observe(&mut simulation, scene)?;
+    intervene(&mut simulation, scene)?;
     Ok(simulation)
+}
+
+/// Asks for windows and samples.
+fn observe(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
+    let mut observers = Observers::default();
+    for window in &scene.windows {
+        observers.window(window.from_ms, window.to_ms);
+    }
+    for (every, addresses) in paths::samples(scene, simulation.names())? {
+        observers.samplers.push(Sampler::new(addresses, every));
+    }
+    simulation.world.insert_resource(observers);
+    Ok(())
+}
+
+/// Enters the protocol, unless the network could not go along with it.
+fn intervene(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
+    let protocol = paths::protocol(scene, simulation.names())?;
+    paths::rehearse(&protocol, simulation.names(), &simulation.world)?;
+    let timed = |(entry, actions): (&Entry, Vec<Action>)| {
+        let at_ms = entry.at_ms;
+        let timed = move |action| protocol::Entry { at_ms, action };
+        actions.into_iter().map(timed)
+    };
+    let entries = protocol.into_iter().flat_map(timed).collect();
+    simulation.world.insert_resource(Protocol::new(entries));
+    Ok(())
 }
 
 /// The error for `what` whose kinetics no table can hold.

@@ -15,14 +15,14 @@ use homarus_systems::{
     assembly::Simulation,
     channels::{CellType, CellTypeId, CellTypes, Parameters},
     definition::KnownRhythm,
-    protocol::Action,
     schedule::{Edges, Neurons},
 };
 
 use super::{
     diagnostic::Diagnostics,
-    model::{Entry, Scene},
-    names, paths,
+    model::Scene,
+    names,
+    paths::{self, Resolved},
 };
 
 pub use step::{Fastest, MembraneRate, Pace, pace};
@@ -50,22 +50,17 @@ pub fn lint(scene: &Scene, network: &Simulation) -> Diagnostics {
 struct Network<'a> {
     scene: &'a Scene,
     world: &'a World,
-    /// Protocol entries by time, those of equal time in scene order, with what the engine makes of
-    /// them.
-    protocol: Vec<(&'a Entry, Vec<Action>)>,
+    protocol: Resolved<'a>,
 }
 
 impl<'a> Network<'a> {
     fn new(scene: &'a Scene, network: &'a Simulation) -> Self {
         let names = network.names();
-        // An entry that names nothing was refused before there was a network.
-        let resolved = |entry| Some((entry, paths::resolve(scene, names, entry).ok()?));
-        let mut protocol: Vec<_> = scene.protocol.iter().filter_map(resolved).collect();
-        protocol.sort_by(|(a, _), (b, _)| a.at_ms.total_cmp(&b.at_ms));
         Self {
             scene,
             world: &network.world,
-            protocol,
+            // A path that names nothing was refused before there was a network.
+            protocol: paths::protocol(scene, names).unwrap_or_default(),
         }
     }
 
