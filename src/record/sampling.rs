@@ -22,36 +22,37 @@ pub struct Sampling {
 impl Sampling {
     /// Lays out the requests of a network.
     pub fn new(names: &Names, observers: &Observers) -> Self {
-        let mut layout = Sampling::default();
         let requests = || observers.samplers.iter().map(|sampler| &sampler.addresses);
-        let mut all: Vec<Address> = requests().flatten().copied().collect();
-        all.sort_unstable_by_key(|address| owner_order(*address));
-        for address in all {
-            let owner = owner(names, address);
-            if layout.owners.last() != Some(&owner) {
-                layout.owners.push(owner);
-            }
-        }
+        let mut owners: Vec<Owner> = requests().flatten().copied().map(Owner::of).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        let mut layout = Sampling {
+            owners: owners.iter().map(|owner| owner.name(names)).collect(),
+            ..Sampling::default()
+        };
         for request in requests() {
-            let places = request.iter().map(|address| layout.place(names, *address));
+            let places = request.iter().map(|address| {
+                // Every owner was entered before.
+                let row = owners
+                    .binary_search(&Owner::of(*address))
+                    .unwrap_or_default();
+                (row, layout.column(names, row, *address))
+            });
             let places = places.collect();
             layout.places.push(places);
         }
         layout
     }
 
-    fn place(&mut self, names: &Names, address: Address) -> (usize, usize) {
-        let owner = owner(names, address);
-        let scalar = &names.path(address)[owner.len() + 1..];
+    /// The column of a scalar of the owner in a row, entered when it is first met.
+    fn column(&mut self, names: &Names, row: usize, address: Address) -> usize {
+        let scalar = &names.path(address)[self.owners[row].len() + 1..];
         let known = self.scalars.iter().position(|(name, _)| name == scalar);
-        let column = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             self.scalars
                 .push((scalar.to_owned(), address.unit().to_owned()));
             self.scalars.len() - 1
-        });
-        let row = self.owners.iter().position(|name| *name == owner);
-        // Every owner was entered before.
-        (row.unwrap_or_default(), column)
+        })
     }
 
     /// Takes the rows away that have been sampled; all requests have been read up to now.
@@ -88,17 +89,25 @@ impl Sampling {
     }
 }
 
-/// Cells before edges.
-fn owner_order(address: Address) -> (bool, usize) {
-    match address {
-        Address::Cell(cell, _) | Address::Channel(cell, ..) => (false, cell),
-        Address::Edge(edge, _) => (true, edge),
-    }
+/// Who has a scalar; cells come before edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Cell(usize),
+    Edge(usize),
 }
 
-fn owner(names: &Names, address: Address) -> String {
-    match address {
-        Address::Cell(cell, _) | Address::Channel(cell, ..) => names.cells[cell].name.clone(),
-        Address::Edge(edge, _) => names.edge_owner(edge),
+impl Owner {
+    fn of(address: Address) -> Self {
+        match address {
+            Address::Cell(cell, _) | Address::Channel(cell, ..) => Owner::Cell(cell),
+            Address::Edge(edge, _) => Owner::Edge(edge),
+        }
+    }
+
+    fn name(self, names: &Names) -> String {
+        match self {
+            Owner::Cell(cell) => names.cells[cell].name.clone(),
+            Owner::Edge(edge) => names.edge_owner(edge),
+        }
     }
 }
