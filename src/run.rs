@@ -8,7 +8,7 @@ use homarus_systems::{
     assembly::{RunError, Simulation},
     definition::SynapseDefinition,
     homeostasis::BelowZero,
-    observe::{Observers, Spikes},
+    observe::{Observers, Spike, Spikes},
     schedule::Clock,
 };
 
@@ -161,7 +161,7 @@ struct Session<'a> {
     stream: Stream<'a>,
     recorder: Option<Recorder>,
     /// Spikes being worked on; kept for its memory.
-    spikes: Vec<homarus_systems::observe::Spike>,
+    spikes: Vec<Spike>,
     /// What the disk said.
     disk: io::Result<()>,
 }
@@ -188,6 +188,11 @@ impl Session<'_> {
                 false => ControlFlow::Continue(()),
             }
         });
+        if outcome.is_err() {
+            // The stretch that went wrong is left out.
+            let mut spikes = simulation.world.resource_mut::<Spikes>();
+            spikes.list.retain(|spike| spike.t_ms <= good_ms);
+        }
         if self.disk.is_ok() {
             self.disk = self.take(&mut simulation.world, good_ms);
         }
@@ -198,10 +203,9 @@ impl Session<'_> {
         }
     }
 
-    /// Takes away what has been observed up to `until_ms`; a stretch that failed is left out.
+    /// Takes away what has been observed up to `until_ms`.
     fn take(&mut self, world: &mut World, until_ms: f64) -> io::Result<()> {
         mem::swap(&mut self.spikes, &mut world.resource_mut::<Spikes>().list);
-        self.spikes.retain(|spike| spike.t_ms <= until_ms);
         for spike in &self.spikes {
             self.stream.push(spike.neuron.0 as usize, spike.t_ms);
         }

@@ -123,7 +123,7 @@ impl Sampler {
                 .collect()
         };
         let (now, values) = (clock.now(), LazyCell::new(here));
-        let mut t = self.taken as f64 * self.every;
+        let mut t = self.due();
         while clock.reached(t) && (t <= clock.end() || clock.coincide(t, clock.end())) {
             let row = match (&self.before, clock.place(t)) {
                 (Some((from, before)), Place::Inside(_)) if *from < t && t < now => {
@@ -135,7 +135,7 @@ impl Sampler {
             };
             self.rows.push((t, row));
             self.taken += 1;
-            t = self.taken as f64 * self.every;
+            t = self.due();
         }
         let before = clock.place(t) == Place::Inside(clock.step());
         self.before = before.then(|| (now, values.clone()));
