@@ -11,7 +11,7 @@ use super::table::seconds;
 use crate::scene::{
     lint::{self, Pace, digits, percent},
     memory,
-    model::{Action, Cell, Current, Integrator, Regulator, Scene},
+    model::{Action, Cell, Current, Integrator, Scene},
 };
 
 /// Columns of the page, one for the padding that is cut off included.
@@ -377,11 +377,7 @@ fn words(action: &Action) -> String {
             path,
             on,
         } => {
-            let which = match regulator {
-                Regulator::Homeostat => "homeostat",
-                Regulator::Controller => "controller",
-            };
-            format!("{which} of {path} {}", switched(*on))
+            format!("{} of {path} {}", regulator.field(), switched(*on))
         }
         Action::Reset { cells, v, ca } => {
             let v = v.map(|v| format!(" to V {} mV", short(v)));

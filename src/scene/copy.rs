@@ -16,10 +16,7 @@ pub type Copy = (String, String);
 /// # Errors
 /// There is none of that name.
 pub fn with_includes(kinds: &[Kind], name: &str) -> Result<Vec<Copy>, Diagnostics> {
-    let kind = kinds
-        .iter()
-        .find(|kind| shipped::find(**kind, name).is_some());
-    let Some(kind) = kind else {
+    let Some(kind) = kind_of(kinds, name) else {
         let known = kinds.iter().flat_map(|kind| shipped::names(*kind));
         let what = match kinds {
             [kind] => kind.to_string(),
@@ -29,8 +26,14 @@ pub fn with_includes(kinds: &[Kind], name: &str) -> Result<Vec<Copy>, Diagnostic
         return Err(error.maybe_help(names::hint(name, known, &what)).into());
     };
     let mut copies = Vec::new();
-    copy(*kind, name, &mut copies);
+    copy(kind, name, &mut copies);
     Ok(copies)
+}
+
+/// The first of `kinds` of which a file called `name` ships.
+fn kind_of(kinds: &[Kind], name: &str) -> Option<Kind> {
+    let ships = |kind: &Kind| shipped::find(*kind, name).is_some();
+    kinds.iter().copied().find(ships)
 }
 
 fn copy(kind: Kind, name: &str, copies: &mut Vec<Copy>) {
@@ -52,10 +55,7 @@ fn copy(kind: Kind, name: &str, copies: &mut Vec<Copy>) {
     copies.push((file, text));
     for node in &included {
         let name = name_of(node);
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|kind| shipped::find(*kind, name).is_some());
-        if let Some(kind) = kind {
+        if let Some(kind) = kind_of(&Kind::ALL, name) {
             copy(kind, name, copies);
         }
     }

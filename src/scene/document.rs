@@ -15,9 +15,10 @@ use homarus_systems::{
 use super::{
     definitions::FORMAT,
     model::{
-        Action, Cell, Conductance, Controller, Current, Edge, Entry, Homeostat, IntegralStart,
-        NegativeConductance, Regulator, Rhythm, Samples, Scene, Window,
+        Action, Cell, Conductance, Controller, Current, Edge, Entry, Homeostat, Rhythm, Samples,
+        Scene, Window,
     },
+    settings::{INTEGRATOR_STARTS, NEGATIVE_CONDUCTANCES},
 };
 
 /// A value of a scene file.
@@ -54,22 +55,33 @@ impl Scene {
     /// blake3, in hexadecimal, of [`Self::text`] without what is only observed: the name, the
     /// duration, windows, rhythms and samples, and what is known of cell types.
     pub fn hash(&self) -> String {
-        let mut scene = self.clone();
-        for cell in &mut scene.cell_types {
-            cell.rhythms.clear();
-        }
         let observed = ["name", "duration_ms", "windows", "rhythms", "samples"];
-        let mut identity = fields(&scene);
+        let mut identity = fields(self);
         identity.retain(|(name, _)| !observed.contains(name));
+        let define = identity.iter_mut().find(|(name, _)| *name == "define");
+        if let Some((_, define)) = define {
+            forget_known_rhythms(define);
+        }
         let mut text = String::new();
         lay_out(&Ron::Struct("Scene", identity), 0, 0, &mut text);
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 }
 
+/// Takes what is known of them out of the cell types of a list of definitions.
+fn forget_known_rhythms(define: &mut Ron) {
+    let Ron::List(definitions) = define else {
+        return;
+    };
+    for definition in definitions {
+        if let Ron::Struct("Cell", fields) = definition {
+            fields.retain(|(name, _)| *name != "rhythms");
+        }
+    }
+}
+
 /// Appends a value at a depth of nesting; `used` columns of its line are taken already.
 fn lay_out(value: &Ron, depth: usize, used: usize, text: &mut String) {
-    let line = one_line(value);
     let (open, close, items) = match value {
         Ron::Struct(name, fields) => {
             let items = fields
@@ -87,11 +99,14 @@ fn lay_out(value: &Ron, depth: usize, used: usize, text: &mut String) {
             let items = items.iter().map(|value| (String::new(), value));
             ("[".to_owned(), ']', items.collect())
         }
-        _ => return text.push_str(&line),
+        _ => return text.push_str(&one_line(value)),
     };
-    let root = depth == 0;
-    if items.is_empty() || (!root && used + line.chars().count() < WIDTH) {
-        return text.push_str(&line);
+    // The root is always broken; whether it fits would be found out by writing all of it.
+    if depth > 0 || items.is_empty() {
+        let line = one_line(value);
+        if items.is_empty() || used + line.chars().count() < WIDTH {
+            return text.push_str(&line);
+        }
     }
     let indent = 4 * (depth + 1);
     text.push_str(&open);
@@ -137,6 +152,12 @@ fn quoted(text: &str) -> String {
 
 fn text(text: &str) -> Ron {
     Ron::Text(text.to_owned())
+}
+
+/// The word for one of a few choices, each of which has one.
+fn word<T: PartialEq>(choices: &[(&str, T)], value: T) -> Ron {
+    let known = choices.iter().find(|(_, choice)| *choice == value);
+    text(known.map_or("", |(word, _)| word))
 }
 
 fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> Ron {
@@ -192,18 +213,11 @@ fn fields(scene: &Scene) -> Fields {
         ("integrator", text(scene.integrator.name())),
         (
             "negative_conductance",
-            text(match scene.negative_conductance {
-                NegativeConductance::Allow => "allow",
-                NegativeConductance::RectifyCurrent => "rectify_current",
-                NegativeConductance::Clamp => "clamp",
-            }),
+            word(&NEGATIVE_CONDUCTANCES, scene.negative_conductance),
         ),
         (
             "integrator_start",
-            text(match scene.integrator_start {
-                IntegralStart::Preloaded => "preloaded",
-                IntegralStart::Zero => "zero",
-            }),
+            word(&INTEGRATOR_STARTS, scene.integrator_start),
         ),
         ("threshold_mV", Ron::Number(scene.threshold_mv)),
         ("rearm_mV", Ron::Number(scene.rearm_mv)),
@@ -576,13 +590,7 @@ fn entry(entry: &Entry) -> Ron {
                 ("mrna", Ron::Flag(*mrna)),
             ],
         ),
-        Action::Switch { regulator, on, .. } => {
-            let word = match regulator {
-                Regulator::Homeostat => "homeostat",
-                Regulator::Controller => "controller",
-            };
-            (word, vec![("on", Ron::Flag(*on))])
-        }
+        Action::Switch { regulator, on, .. } => (regulator.field(), vec![("on", Ron::Flag(*on))]),
         Action::Reset { v, ca, .. } => {
             let value = |name, value: &Option<f64>| value.map(|x| (name, Ron::Number(x)));
             (

@@ -321,6 +321,16 @@ pub enum Regulator {
     Controller,
 }
 
+impl Regulator {
+    /// The field of a cell and of a protocol entry that is about it.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Homeostat => "homeostat",
+            Self::Controller => "controller",
+        }
+    }
+}
+
 /// An observation window [from, to).
 #[derive(Clone, Debug)]
 pub struct Window {

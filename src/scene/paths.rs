@@ -472,15 +472,14 @@ fn switchable(
 ) -> Result<(), Diagnostic> {
     for (cell, lane) in channels {
         let cell = &names.cells[*cell];
-        let (has, word) = match regulator {
-            Regulator::Homeostat => (
-                lane.map_or(cell.homeostat, |lane| cell.channels[lane].regulated),
-                "homeostat",
-            ),
-            Regulator::Controller => (
-                lane.map_or(cell.controller, |lane| cell.channels[lane].modulated),
-                "controller",
-            ),
+        let word = regulator.field();
+        let has = match regulator {
+            Regulator::Homeostat => {
+                lane.map_or(cell.homeostat, |lane| cell.channels[lane].regulated)
+            }
+            Regulator::Controller => {
+                lane.map_or(cell.controller, |lane| cell.channels[lane].modulated)
+            }
         };
         if !has {
             let what = match lane {

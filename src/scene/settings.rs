@@ -18,6 +18,18 @@ const REARM_MV: f64 = 0.0;
 /// Silence between two bursts (ms).
 const GAP_MS: f64 = 100.0;
 
+/// The words of `negative_conductance`.
+pub(super) const NEGATIVE_CONDUCTANCES: [(&str, NegativeConductance); 3] = [
+    ("allow", NegativeConductance::Allow),
+    ("rectify_current", NegativeConductance::RectifyCurrent),
+    ("clamp", NegativeConductance::Clamp),
+];
+/// The words of `integrator_start`.
+pub(super) const INTEGRATOR_STARTS: [(&str, IntegralStart); 2] = [
+    ("preloaded", IntegralStart::Preloaded),
+    ("zero", IntegralStart::Zero),
+];
+
 /// What is wrong between the times of a run (ms), if anything; `place` is that of the step.
 pub(super) fn timing(
     duration: Option<f64>,
@@ -127,22 +139,10 @@ impl Settings {
             negative_conductance: word(
                 fields,
                 "negative_conductance",
-                &[
-                    ("allow", NegativeConductance::Allow),
-                    ("rectify_current", NegativeConductance::RectifyCurrent),
-                    ("clamp", NegativeConductance::Clamp),
-                ],
+                &NEGATIVE_CONDUCTANCES,
                 errors,
             ),
-            integrator_start: word(
-                fields,
-                "integrator_start",
-                &[
-                    ("preloaded", IntegralStart::Preloaded),
-                    ("zero", IntegralStart::Zero),
-                ],
-                errors,
-            ),
+            integrator_start: word(fields, "integrator_start", &INTEGRATOR_STARTS, errors),
             threshold_mv,
             rearm_mv,
             gap_ms: match fields.optional("gap_ms") {

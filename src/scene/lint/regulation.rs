@@ -216,10 +216,11 @@ fn undone(
         network.name(cell),
         network.cell_type(cell).channel_name(lane),
     );
-    let (whose, field) = match regulator {
-        Regulator::Homeostat => ("homeostasis", "homeostat"),
-        Regulator::Controller => ("the controller", "controller"),
+    let whose = match regulator {
+        Regulator::Homeostat => "homeostasis",
+        Regulator::Controller => "the controller",
     };
+    let field = regulator.field();
     Diagnostic::lint(
         &entry.origin,
         format!("this `{word}` does not last: {whose} holds `{name}.{channel}.gbar`"),
