@@ -515,6 +515,17 @@ fn an_existing_bundle_is_refused_without_overwrite() {
     assert_eq!(mark(&dir), "old");
 }
 
+/// A bundle that is there, marked "old", and a request to overwrite it.
+fn overwriting(folder: &Folder) -> (PathBuf, Request) {
+    let dir = folder.join("run1");
+    publish(&request(dir.clone()), "old");
+    let overwrite = Request {
+        overwrite: true,
+        ..request(dir.clone())
+    };
+    (dir, overwrite)
+}
+
 #[test]
 fn overwriting_replaces_a_bundle_only_at_the_end() {
     let folder = Folder::new("overwrite");
@@ -606,12 +617,7 @@ fn a_name_that_is_taken_meanwhile_is_spared_and_nothing_is_lost() {
 #[test]
 fn overwriting_spares_what_has_become_no_bundle_meanwhile() {
     let folder = Folder::new("changed");
-    let dir = folder.join("run1");
-    publish(&request(dir.clone()), "old");
-    let request = Request {
-        overwrite: true,
-        ..request(dir.clone())
-    };
+    let (dir, request) = overwriting(&folder);
     let bundle = Bundle::create(&request, layout()).unwrap();
     fs::remove_file(dir.join("run.json")).unwrap();
     let published = finish(bundle, "new");
@@ -629,12 +635,7 @@ fn overwriting_spares_what_has_become_no_bundle_meanwhile() {
 #[test]
 fn two_runs_that_overwrite_one_bundle_both_end_well() {
     let folder = Folder::new("both");
-    let dir = folder.join("run1");
-    publish(&request(dir.clone()), "old");
-    let request = Request {
-        overwrite: true,
-        ..request(dir.clone())
-    };
+    let (dir, request) = overwriting(&folder);
     let first = Bundle::create(&request, layout()).unwrap();
     let second = Bundle::create(&request, layout()).unwrap();
     assert_eq!(finish(second, "second"), Published::AsAsked(dir.clone()));

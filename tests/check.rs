@@ -2,26 +2,17 @@
 //! exit codes, and nothing else.
 
 mod helpers;
+mod program;
 
 use std::process::{Command, Output};
 
 use helpers::{Folder, network, read, scene_text, stg};
+use program::{homarus, stderr, stdout};
+
 use homarus::scene::{Diagnostic, Diagnostics, diagnostic::Severity, lint, read_text, shipped};
 
 fn check(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_homarus"))
-        .arg("check")
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    homarus(&[&["check"], arguments].concat())
 }
 
 /// Lints of a scene with the given step and fields.

@@ -1,21 +1,8 @@
 //! What scripts rely on: exit codes, data on stdout and messages on stderr, the JSON of `run`.
 
-use std::process::{Command, Output};
+mod program;
 
-fn homarus(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_homarus"))
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use program::{homarus, stderr, stdout};
 
 #[test]
 fn run_prints_a_table_and_ends_with_0() {
