@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use serde::Serialize;
 
 use crate::address::{
     self, Address, CellNames, CellScalar, ChannelNames, ChannelScalar, EdgeNames, EdgeScalar,
@@ -43,7 +42,7 @@ pub struct StartState(pub Start);
 pub struct ThresholdVoltage(pub f64);
 
 /// How a controller's integral starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IntegralStart {
     /// `z = beta g(0)/Ki`: the compartments start at rest (population runs).
     #[default]

@@ -11,7 +11,6 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use serde::Serialize;
 
 use crate::definition::{CellDefinition, GateDefinition, Reversal};
 use crate::kinetics::{
@@ -90,7 +89,7 @@ pub struct CellTypeId(pub u32);
 pub struct Parameters(pub Vec<f64>);
 
 /// What a regulated conductance does below zero.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NegativeConductance {
     /// It acts as it is (the published controlled runs).
     Allow,

@@ -2,12 +2,10 @@
 //! caller and compiled by [`crate::channels`] and [`crate::coupling`]. Nothing of a particular
 //! current or cell type stands in Rust.
 
-use serde::Serialize;
-
 use crate::kinetics::Expression;
 
 /// How a gate moves, as expressions over `V` (mV), `Ca` (µM) and the channel's parameters.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum GateKinetics {
     /// Steady state (0..1) and time constant (ms): `dx/dt = (inf - x)/tau`.
     Relaxation {
@@ -42,7 +40,7 @@ impl GateKinetics {
 }
 
 /// One gate of a channel.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GateDefinition {
     /// Name within the channel, `m` or `h` by custom.
     pub name: String,
@@ -56,7 +54,7 @@ pub struct GateDefinition {
 }
 
 /// Reversal potential of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reversal {
     /// Constant (mV).
     Fixed(f64),
@@ -70,7 +68,7 @@ pub enum Reversal {
 }
 
 /// An ionic current: `gbar * prod(x^p) * (V - E_rev)`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChannelDefinition {
     /// Name of the definition; a cell may call the channel otherwise.
     pub name: String,
@@ -85,7 +83,7 @@ pub struct ChannelDefinition {
 }
 
 /// What calcium influx is reckoned from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Influx {
     /// µM per µA/cm² of calcium current density.
     PerDensity(f64),
@@ -94,7 +92,7 @@ pub enum Influx {
 }
 
 /// Calcium pool: `tau dCa/dt = -influx * I_Ca - Ca + rest`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CalciumPool {
     /// Time constant (ms).
     pub tau: f64,
@@ -105,7 +103,7 @@ pub struct CalciumPool {
 }
 
 /// Reference time of one of the three timescales of the DIC analysis.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Timescale {
     /// The time constant of gate `gate` of channel `channel` at the same voltage.
     Gate {
@@ -119,7 +117,7 @@ pub enum Timescale {
 }
 
 /// How a cell's threshold voltage is found.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ThresholdRule {
     /// First grid voltage at which g_fast + g_slow + g_uslow goes from > 0 to <= 0.
     Scan {
@@ -137,7 +135,7 @@ pub enum ThresholdRule {
 }
 
 /// What the dynamic-input-conductance analysis of a cell type needs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DicDefinition {
     /// Reference times of fast, slow and ultraslow.
     pub timescales: [Timescale; 3],
@@ -199,7 +197,7 @@ impl KnownRhythm {
 }
 
 /// A cell type.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CellDefinition {
     /// Name of the type.
     pub name: String,
@@ -219,7 +217,6 @@ pub struct CellDefinition {
     pub homeostat_reference: Option<String>,
     /// Rhythms its cells are known for, the general before the special: of those that fit a cell
     /// the last holds. Not part of what identifies a scene.
-    #[serde(skip)]
     pub rhythms: Vec<KnownRhythm>,
 }
 
@@ -236,7 +233,7 @@ impl CellDefinition {
 
 /// Start state of a cell; what is `None` follows the rule "at rest": gates at steady state for
 /// V(0) and Ca(0), calcium at its equilibrium for V(0).
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Start {
     /// V(0) (mV); default -60.
     pub v: Option<f64>,
@@ -247,7 +244,7 @@ pub struct Start {
 }
 
 /// What a synapse kind does.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SynapseDefinition {
     /// `I_post = g s (V_post - E)` with a gate `s` of `V_pre`.
     Chemical {
@@ -268,7 +265,7 @@ pub enum SynapseDefinition {
 }
 
 /// A synapse kind with its parameters.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SynapseKind {
     /// Name of the kind.
     pub name: String,

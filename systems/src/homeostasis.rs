@@ -8,7 +8,6 @@
 //! stays at 0. All regulated conductances of a cell therefore keep their ratios.
 
 use bevy_ecs::prelude::*;
-use serde::Serialize;
 
 use crate::calcium::SensedCalcium;
 use crate::channels::{Gbar, NegativeConductance};
@@ -30,7 +29,7 @@ pub struct Regulated {
 }
 
 /// Target and time constants of a cell's homeostasis.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// Target calcium (µM).
     pub ca_target: f64,

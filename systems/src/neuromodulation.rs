@@ -9,7 +9,6 @@
 //! ([`crate::dic`]), so the controller follows homeostasis.
 
 use bevy_ecs::prelude::*;
-use serde::Serialize;
 
 use crate::channels::{
     Block, CellType, CellTypeId, CellTypes, Gbar, NegativeConductance, Parameters,
@@ -34,7 +33,7 @@ pub struct Modulated {
 }
 
 /// Gains and rates of a controller.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gains {
     /// Proportional gain (1/ms).
     pub kp: f64,

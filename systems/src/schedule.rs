@@ -6,7 +6,6 @@
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
-use serde::Serialize;
 
 use crate::{
     calcium, channels, coupling, homeostasis, integrate, membrane, neuromodulation, observe,
@@ -107,7 +106,7 @@ impl Edges {
 }
 
 /// Which scheme advances the network.
-#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Integrator {
     /// Fixed step: gates first, then V with the new gates, both exponential.
     #[default]

@@ -424,13 +424,6 @@ impl Expression {
     }
 }
 
-/// An expression is written as its text.
-impl serde::Serialize for Expression {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         self.0.fmt(f)
