@@ -393,6 +393,8 @@ fn wrong_command_lines() {
     let allow = "`negative_conductance: \"allow\"` in the scene";
     let number = "write for instance 0.8";
     let ms = "write a finite number of ms above 0";
+    let length = "expected a finite number of ms above 0, for instance 0.05";
+    let once = "keep one of the two";
     let rows: &[(&[&str], &str, &str)] = &[
         (&["--set", "A.V"], "`--set A.V` has no `=`", "write --set PATH=VALUE"),
         (&["--set", "="], "there is no setting ``", "settings are duration_ms"),
@@ -416,9 +418,17 @@ fn wrong_command_lines() {
         (&["--set", "duration_ms=1e300"], "more steps than can be counted", "a run has at most 1e12 steps"),
         (&["--set", "seed=1.5"], "`seed` cannot be `1.5`", "expected a whole number from 0"),
         (&["--seed", "-1"], "invalid value '-1' for '--seed <SEED>'", "expected a whole number from 0"),
-        (&["--duration-ms", "-5"], "`--duration-ms` cannot be -5", ms),
-        (&["--duration-ms", "1e400"], "`--duration-ms` cannot be inf", ms),
-        (&["--step-ms", "NaN"], "`--step-ms` cannot be NaN", ms),
+        (&["--seed", "1", "--set", "seed=2"], "`seed` is given twice: by `--seed` and by `--set seed=2`", once),
+        (&["--duration-ms", "abc"], "invalid value 'abc' for '--duration-ms <MS>'", length),
+        (&["--duration-ms", ""], "invalid value '' for '--duration-ms <MS>'", length),
+        (&["--duration-ms", "-5"], "invalid value '-5' for '--duration-ms <MS>'", length),
+        (&["--duration-ms", "1e400"], "invalid value '1e400' for '--duration-ms <MS>'", length),
+        (&["--duration-ms", "5 s"], "invalid value '5 s' for '--duration-ms <MS>'", length),
+        (&["--duration-ms", "5", "--set", "duration_ms=5"], "`duration_ms` is given twice: by `--duration-ms` and by `--set duration_ms=5`", once),
+        (&["--step-ms", "NaN"], "invalid value 'NaN' for '--step-ms <MS>'", length),
+        (&["--step-ms", "1", "--set", " step_ms = 1"], "`step_ms` is given twice", once),
+        (&["--control-ms", "0"], "invalid value '0' for '--control-ms <MS>'", length),
+        (&["--set", "control_ms=1", "--control-ms", "1"], "`control_ms` is given twice", once),
         (&["--step-ms", "10"], "step_ms is 10, control_ms is 1", "a smaller `step_ms`"),
         (&["-o", "DIR", "--sample", "A.V"], "`--sample A.V`", "PATH:MS"),
         (&["-o", "DIR", "--sample", "A.V:0"], "`--sample` cannot be 0", ms),

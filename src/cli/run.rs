@@ -27,13 +27,13 @@ pub(super) struct Arguments {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Model time at which the run ends (ms).
-    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = setting::ms)]
     duration_ms: Option<f64>,
     /// Integration step (ms).
-    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = setting::ms)]
     step_ms: Option<f64>,
     /// Interval of homeostasis and controllers (ms).
-    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = setting::ms)]
     control_ms: Option<f64>,
     /// Seed of every random stream.
     #[arg(long, allow_negative_numbers = true, value_parser = setting::seed)]
@@ -103,17 +103,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The scene with everything the command line says.
 fn scene(arguments: &Arguments, notes: &mut Vec<String>) -> Result<Scene, Failure> {
+    let flags = [
+        ("duration_ms", arguments.duration_ms.is_some()),
+        ("step_ms", arguments.step_ms.is_some()),
+        ("control_ms", arguments.control_ms.is_some()),
+        ("seed", arguments.seed.is_some()),
+    ];
+    setting::only_once(&arguments.set, &flags)?;
     let mut scene = scene::read(&arguments.scene)?;
     setting::apply(&mut scene, &arguments.set, notes)?;
     if let Some(ms) = arguments.duration_ms {
-        let ms = setting::positive("--duration-ms", ms)?;
         notes.extend(setting::shorten(&mut scene, ms));
     }
     if let Some(ms) = arguments.step_ms {
-        scene.step_ms = setting::positive("--step-ms", ms)?;
+        scene.step_ms = ms;
     }
     if let Some(ms) = arguments.control_ms {
-        scene.control_ms = setting::positive("--control-ms", ms)?;
+        scene.control_ms = ms;
     }
     if let Some(seed) = arguments.seed {
         scene.seed = seed;

@@ -119,8 +119,32 @@ fn unknown(path: &str) -> Failure {
     wrong(format!("there is no setting `{path}`"), Some(help))
 }
 
+/// Refuses a setting that is given by its flag, if `true` beside its name, and by `--set`, too.
+pub(super) fn only_once(sets: &[String], flags: &[(&str, bool)]) -> Result<(), Failure> {
+    for set in sets {
+        let path = set.split('=').next().unwrap_or_default().trim();
+        if flags.contains(&(path, true)) {
+            let flag = path.replace('_', "-");
+            return Err(wrong(
+                format!("`{path}` is given twice: by `--{flag}` and by `--set {set}`"),
+                Some("keep one of the two".to_string()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A length of time (ms) given by a flag; the error says what one looks like.
+pub(super) fn ms(value: &str) -> Result<f64, String> {
+    let plain = value.trim().replace('_', "");
+    let number = plain.parse::<f64>().ok();
+    number
+        .filter(|ms| *ms > 0.0 && ms.is_finite())
+        .ok_or_else(|| "expected a finite number of ms above 0, for instance 0.05".to_string())
+}
+
 /// A positive number of the command line.
-pub(super) fn positive(name: &str, value: f64) -> Result<f64, Failure> {
+fn positive(name: &str, value: f64) -> Result<f64, Failure> {
     if value > 0.0 && value.is_finite() {
         return Ok(value);
     }
