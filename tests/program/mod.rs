@@ -1,11 +1,23 @@
 //! The program, run as a person or a script runs it.
 
-use std::process::{Command, Output};
+// Every test file takes what it needs.
+#![allow(dead_code)]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 /// Runs it with arguments.
 pub fn homarus(arguments: &[&str]) -> Output {
+    homarus_in(".", arguments)
+}
+
+/// Runs it with arguments in a folder.
+pub fn homarus_in(folder: impl AsRef<Path>, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_homarus"))
         .args(arguments)
+        .current_dir(folder)
         .output()
         .unwrap()
 }
