@@ -573,15 +573,17 @@ fn overwriting_spares_a_folder_that_is_no_bundle() {
         ("run.json", "{\"tool\": \"other\"}"),
     ] {
         fs::write(dir.join(file), content).unwrap();
-        assert_refused(
-            &dir,
-            true,
-            &format!(
-                "`{}` is not a bundle: it has no `run.json` of a run",
-                dir.display()
-            ),
-            "`--overwrite` replaces bundles and empty folders only; give another name",
-        );
+        for overwrite in [false, true] {
+            assert_refused(
+                &dir,
+                overwrite,
+                &format!(
+                    "`{}` exists and is not a bundle: it has no `run.json` of a run",
+                    dir.display()
+                ),
+                "`--overwrite` replaces bundles and empty folders only; give another name",
+            );
+        }
     }
     assert_eq!(names(&dir), ["chapter1.tex", "run.json"]);
 }

@@ -1,5 +1,5 @@
-//! `run -o`: the same bundle twice, the same from its own `scene.ron`, whole after SIGTERM, and
-//! nothing half-written after SIGKILL at any moment.
+//! `run -o`: the same bundle twice, the same from its own `scene.ron`, whole after SIGTERM, nothing
+//! half-written after SIGKILL at any moment, and a folder or disk that will not do is told.
 
 #![cfg(unix)]
 
@@ -128,4 +128,162 @@ fn a_killed_run_leaves_no_half_bundle_and_stops_no_later_one() {
     }
     assert_eq!(homarus(&folder, &run).status.code(), Some(0));
     assert_eq!(names(&folder), ["out"]);
+}
+
+/// Messages as one line, without the frame that is drawn around them.
+fn told(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    let words = text.split_whitespace();
+    words
+        .filter(|word| !["×", "│"].contains(word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn a_folder_that_will_not_do_is_refused_before_the_run_starts() {
+    let folder = folder("refused");
+    fs::create_dir(folder.join("thesis")).unwrap();
+    fs::write(folder.join("thesis/chapter1.tex"), "long work").unwrap();
+    fs::write(folder.join("file"), "mine").unwrap();
+    // A run that started would not come to an end.
+    let endless = ["run", "stg_cell", "--set", "duration_ms=1e9", "-o"];
+    let spared = "`--overwrite` replaces bundles and empty folders only; give another name";
+    for (dir, more, found, fix) in [
+        (
+            "thesis",
+            &[][..],
+            "`thesis` exists and is not a bundle",
+            spared,
+        ),
+        (
+            "thesis",
+            &["--overwrite"],
+            "`thesis` exists and is not a bundle",
+            spared,
+        ),
+        (
+            "file",
+            &[],
+            "`file` is a file, and a bundle is a folder",
+            "give another name",
+        ),
+        (
+            "file",
+            &["--overwrite"],
+            "`file` is a file, and a bundle is a folder",
+            "give another name",
+        ),
+        (
+            "file/out",
+            &[],
+            "`file` is a file, not a folder",
+            "give a folder that a bundle can lie in",
+        ),
+        (
+            "results/out",
+            &[],
+            "the folder `results` does not exist",
+            "create it: `mkdir -p results`",
+        ),
+        (
+            "",
+            &[],
+            "a value is required for '--out <DIR>'",
+            "try '--help'",
+        ),
+    ] {
+        let output = homarus(&folder, &[&endless, &[dir][..], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{dir} {more:?}");
+        assert_eq!(output.stdout, b"", "{dir} {more:?}");
+        let told = told(&output);
+        assert!(told.contains(found) && told.contains(fix), "{told}");
+        assert_eq!(names(&folder), ["file", "thesis"]);
+        assert_eq!(names(&folder.join("thesis")), ["chapter1.tex"]);
+    }
+}
+
+#[test]
+fn a_folder_in_which_one_may_not_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder("read-only");
+    let set = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    set(0o555);
+    if fs::write(folder.join("probe"), "").is_ok() {
+        println!("skipped: whoever runs this test (root?) may write in any folder");
+        set(0o755);
+        return;
+    }
+    let output = homarus(&folder, &["run", "half_centre", "-o", "out"]);
+    let left = names(&folder);
+    set(0o755);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.stdout, b"");
+    let told = told(&output);
+    assert!(told.contains("no bundle can be written in `"), "{told}");
+    assert!(told.contains("Permission denied"), "{told}");
+    assert!(
+        told.contains("choose a folder in which you may write"),
+        "{told}"
+    );
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_folder_that_is_removed_during_the_run_is_told() {
+    let folder = folder("removed");
+    let results = folder.join("results");
+    fs::create_dir(&results).unwrap();
+    let run = [
+        "run",
+        "stg_cell",
+        "-o",
+        "results/out",
+        "--duration-ms",
+        "100000",
+    ];
+    let mut command = command(&folder, &run);
+    let mut child = command
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while names(&results).is_empty() {
+        assert_eq!(child.try_wait().unwrap(), None, "the run is too short");
+        sleep(Duration::from_millis(1));
+    }
+    // The run may put a file into a folder that is just being emptied.
+    while results.exists() {
+        let _ = fs::remove_dir_all(&results);
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = told(&output);
+    assert!(
+        told.contains("homarus: the bundle cannot be written: `results/out"),
+        "{told}"
+    );
+    assert!(told.ends_with("has been removed meanwhile"), "{told}");
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+/// A limit on the size of a file: what is beyond fails as on a full disk. The run would be endless,
+/// so it is the disk that ends it.
+#[test]
+fn a_full_disk_ends_the_run_and_leaves_nothing() {
+    let folder = folder("full");
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
+    let endless = ["run", "stg_cell", "-o", "out", "--set", "duration_ms=1e9"];
+    let output = Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_homarus")])
+        .args(endless)
+        .args(["--sample", "*.V:0.1"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "homarus: the bundle cannot be written: `out/samples.parquet`: File too large";
+    let told = told(&output);
+    assert!(told.starts_with(expected), "{told}");
+    assert_eq!(names(&folder), [""; 0]);
 }

@@ -149,6 +149,10 @@ impl Staging {
         let shown = self.place.shown.join(name);
         match File::create_new(self.path(name)) {
             Ok(file) => Ok(StagedFile { file, shown }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let why = "the folder in which it was being written has been removed meanwhile";
+                Err(named(&shown, io::Error::new(error.kind(), why)))
+            }
             Err(error) => Err(named(&shown, error)),
         }
     }
@@ -369,13 +373,14 @@ impl Place {
                 format!("`{shown}` is a file, and a bundle is a folder"),
                 OTHER,
             ),
+            // Not to be replaced, so nobody is told to ask for it.
+            Occupant::Folder => refuse(
+                format!("`{shown}` exists and is not a bundle: it has no `{MARK}` of a run"),
+                "`--overwrite` replaces bundles and empty folders only; give another name",
+            ),
             _ if !overwrite => refuse(
                 format!("`{shown}` exists already"),
                 "`--overwrite` replaces it; or give another name",
-            ),
-            Occupant::Folder => refuse(
-                format!("`{shown}` is not a bundle: it has no `{MARK}` of a run"),
-                "`--overwrite` replaces bundles and empty folders only; give another name",
             ),
             Occupant::Bundle | Occupant::EmptyFolder => {
                 if is_mount_point(&target, &self.parent) {
