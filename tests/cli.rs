@@ -1,8 +1,13 @@
-//! What scripts rely on: exit codes, data on stdout and messages on stderr, the JSON of `run`.
+//! What scripts rely on: exit codes, data on stdout and messages on stderr, the JSON of `run`, the
+//! files that `new` and `list --copy` write, and that the help tells the truth.
 
+mod helpers;
 mod program;
 
-use program::{homarus, stderr, stdout};
+use std::fs;
+
+use helpers::Folder;
+use program::{homarus, homarus_in, stderr, stdout};
 
 #[test]
 fn run_prints_a_table_and_ends_with_0() {
@@ -195,4 +200,214 @@ fn list_names_what_ships_and_every_path() {
     }
     let threshold = paths.lines().find(|l| l.starts_with("F1.V_th")).unwrap();
     assert!(threshold.contains("-49.67"), "{threshold}");
+}
+
+/// Names of what lies in a folder, in alphabetical order.
+fn names(folder: &Folder) -> Vec<String> {
+    let entries = fs::read_dir(folder.path("")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_network_that_ships_can_be_copied_and_the_copy_is_the_same_scene() {
+    let listed = stdout(&homarus(&["list", "networks"]));
+    let entry = |line: &str| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        (!name.is_empty()).then(|| name.to_owned())
+    };
+    let networks: Vec<String> = listed.lines().filter_map(entry).collect();
+    assert!(networks.contains(&"half_centre".to_owned()), "{listed}");
+    for name in networks {
+        let folder = Folder::new(&format!("copy-{name}"), &[]);
+        let run = |arguments: &[&str]| homarus_in(folder.path(""), arguments);
+        let copied = run(&["list", "networks", "--copy", &name]);
+        assert_eq!(copied.status.code(), Some(0), "{}", stderr(&copied));
+        assert_eq!(stdout(&copied), "");
+        let file = format!("{name}.ron");
+        let told = stderr(&copied);
+        assert!(
+            told.lines().any(|line| line == format!("wrote {file}")),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), names(&folder).len(), "{told}");
+        let check = |scene: &str| {
+            let checked = run(&["check", scene]);
+            assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
+            stdout(&checked)
+        };
+        assert_eq!(check(&file), check(&name));
+        let hash = |scene: &str| {
+            let output = run(&["run", scene, "--json", "--quiet", "--duration-ms", "10"]);
+            let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            summary["scene_hash"].clone()
+        };
+        assert_eq!(hash(&file), hash(&name));
+    }
+}
+
+#[test]
+fn a_copy_overwrites_nothing_and_a_wrong_name_is_answered_with_the_right_one() {
+    let folder = Folder::new("copy-refused", &[("half_centre.ron", "my own work")]);
+    for (arguments, found, fix) in [
+        (
+            &["networks", "--copy", "half_centre"][..],
+            "`half_centre.ron` exists already",
+            "move it away first, or work in another folder",
+        ),
+        (
+            &["networks", "--copy", "half_center"],
+            "there is no shipped network `half_center`",
+            "did you mean `half_centre`?",
+        ),
+        (
+            &["--copy", "half_center"],
+            "there is no shipped file `half_center`",
+            "did you mean `half_centre`?",
+        ),
+        (
+            &["channels", "--copy", "stg_kc"],
+            "there is no shipped channel `stg_kc`",
+            "did you mean `stg_kca`?",
+        ),
+        (
+            &["paths", "--copy", "half_centre"],
+            "paths cannot be copied",
+            "homarus list networks --copy half_centre",
+        ),
+    ] {
+        let output = homarus_in(folder.path(""), &[&["list"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        let told = stderr(&output);
+        assert!(told.contains(found) && told.contains(fix), "{told}");
+    }
+    assert_eq!(names(&folder), ["half_centre.ron"]);
+    let mine = fs::read_to_string(folder.path("half_centre.ron")).unwrap();
+    assert_eq!(mine, "my own work");
+}
+
+#[test]
+fn new_writes_a_scene_that_is_clean_and_runs() {
+    let folder = Folder::new("new", &[]);
+    let run = |arguments: &[&str]| homarus_in(folder.path(""), arguments);
+    for (name, file) in [("mine", "mine.ron"), ("other.ron", "other.ron")] {
+        let made = run(&["new", name]);
+        assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+        assert!(stdout(&made).contains(&format!("homarus run {file}")));
+        let checked = run(&["check", file, "--deny-lints"]);
+        assert_eq!(checked.status.code(), Some(0));
+        assert_eq!(stderr(&checked), "");
+        let ran = run(&["run", file, "--duration-ms", "200", "--quiet"]);
+        assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+        // The path that its comments name.
+        let ran = run(&[
+            "run",
+            file,
+            "--set",
+            "A->B.g=0.4",
+            "--set",
+            "duration_ms=7000",
+        ]);
+        assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+        assert!(stdout(&ran).contains("half_centre rhythm: rhythmic"));
+    }
+    assert_eq!(names(&folder), ["mine.ron", "other.ron"]);
+}
+
+#[test]
+fn new_overwrites_nothing_and_takes_plain_names() {
+    let folder = Folder::new("new-refused", &[("mine.ron", "my own work")]);
+    for (name, found, fix) in [
+        ("mine", "`mine.ron` exists already", "move it away first"),
+        (
+            "mine.ron",
+            "`mine.ron` exists already",
+            "move it away first",
+        ),
+        (
+            "my net",
+            "`my net` is no name for a scene",
+            "letters, digits and `_`",
+        ),
+        ("", "`` is no name for a scene", "homarus new my_network"),
+        (
+            "nets/mine",
+            "the folder `nets` does not exist",
+            "create it first",
+        ),
+    ] {
+        let output = homarus_in(folder.path(""), &["new", name]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert_eq!(stdout(&output), "", "{name}");
+        let told = stderr(&output);
+        assert!(told.contains(found) && told.contains(fix), "{told}");
+    }
+    assert_eq!(names(&folder), ["mine.ron"]);
+    let mine = fs::read_to_string(folder.path("mine.ron")).unwrap();
+    assert_eq!(mine, "my own work");
+}
+
+/// Verbs that the help of the program lists.
+fn verbs() -> Vec<String> {
+    let help = stdout(&homarus(&["--help"]));
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let lines = commands.lines().take_while(|line| line.starts_with("  "));
+    lines
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Examples at the end of the help of a verb.
+fn examples(verb: &str) -> Vec<String> {
+    let help = stdout(&homarus(&[verb, "--help"]));
+    let after = |heading: &str| help.split_once(heading).map(|(_, text)| text);
+    let listed = after("\nExamples:\n").or_else(|| after("\nExample:\n"));
+    let lines = listed.unwrap_or_default().lines();
+    lines.map(|line| line.trim().to_owned()).collect()
+}
+
+/// Every example of the help, as a person types it, those of a verb one after the other in one
+/// folder. A run that names no duration ends after 1 s of model time: that changes how long it
+/// takes and not what it shows. The scene of an example is one that ships or that an example before
+/// it has written.
+#[cfg(unix)]
+#[test]
+fn every_example_of_the_help_runs() {
+    use std::{path::Path, process::Command};
+
+    let program = Path::new(env!("CARGO_BIN_EXE_homarus")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let verbs = verbs();
+    assert!(verbs.contains(&"run".to_owned()), "{verbs:?}");
+    for verb in verbs {
+        let folder = Folder::new(&format!("examples-{verb}"), &[]);
+        let examples = examples(&verb);
+        let own = format!("homarus {verb} ");
+        assert!(
+            examples.iter().any(|line| line.starts_with(&own)),
+            "no example of `{verb}`: {examples:?}"
+        );
+        for example in examples {
+            assert!(example.starts_with("homarus "), "{example}");
+            let endless = example.starts_with("homarus run ") && !example.contains("duration");
+            let short = if endless { " --duration-ms 1000" } else { "" };
+            let before = names(&folder);
+            let output = Command::new("sh")
+                .args(["-c", &format!("{example}{short}")])
+                .env("PATH", &path)
+                .current_dir(folder.path(""))
+                .output()
+                .unwrap();
+            let told = stderr(&output);
+            assert_eq!(output.status.code(), Some(0), "{example}: {told}");
+            assert!(
+                !output.stdout.is_empty() || names(&folder) != before,
+                "`{example}` does nothing"
+            );
+        }
+    }
 }

@@ -38,8 +38,13 @@ fn create_one(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn refusal(path: &Path, error: &io::Error) -> Failure {
+    let folder = path.parent().unwrap_or(Path::new("")).display();
     let path = path.display();
     match error.kind() {
+        ErrorKind::NotFound => wrong(
+            format!("the folder `{folder}` does not exist"),
+            Some("create it first, or work in another folder".to_string()),
+        ),
         ErrorKind::AlreadyExists => wrong(
             format!("`{path}` exists already"),
             Some("move it away first, or work in another folder".to_string()),
