@@ -22,4 +22,5 @@ pub mod neuromodulation;
 pub mod observe;
 pub mod protocol;
 pub mod schedule;
+pub mod simd;
 pub mod table;

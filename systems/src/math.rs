@@ -8,6 +8,8 @@
 
 use std::f64::consts::{LN_2, LOG2_E};
 
+use crate::simd::Real;
+
 /// Part of ln 2 below the last bit of [`LN_2`].
 const LN_2_LOW: f64 = 2.3190468138462996e-17;
 /// Adding 1.5 * 2^52 rounds to the nearest integer and leaves it in the low bits.
@@ -33,30 +35,30 @@ const TAIL: [f64; 11] = [
 ];
 
 /// `x = k ln 2 + r` with |r| <= ln(2)/2, and what exponentials are made of.
-struct Reduced {
-    /// k as an addend to the exponent field of a number.
-    exponent: u64,
+struct Reduced<T> {
+    /// k as an addend to the exponent field of a number, in the low bits.
+    exponent: T,
     /// r, rounded.
-    r: f64,
+    r: T,
     /// `exp(r) - 1 - r`, with what the rounding of r left over.
-    tail: f64,
+    tail: T,
 }
 
 #[inline(always)]
-fn reduced(x: f64) -> Reduced {
-    let rounded = x.mul_add(LOG2_E, ROUND);
-    let k = rounded - ROUND;
-    let high = k.mul_add(-LN_2, x);
-    let r = k.mul_add(-LN_2_LOW, high);
-    let lost = k.mul_add(-LN_2_LOW, high - r);
-    let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10] = TAIL;
+fn reduced<T: Real>(x: T) -> Reduced<T> {
+    let c = |k: usize| x.constant(TAIL[k]);
+    let exponent = x.mul_add(x.constant(LOG2_E), x.constant(ROUND));
+    let k = exponent - x.constant(ROUND);
+    let high = k.mul_add(x.constant(-LN_2), x);
+    let r = k.mul_add(x.constant(-LN_2_LOW), high);
+    let lost = k.mul_add(x.constant(-LN_2_LOW), high - r);
     let (r2, r4) = (r * r, (r * r) * (r * r));
-    let low = c3.mul_add(r, c2).mul_add(r2, c1.mul_add(r, c0));
-    let middle = c7.mul_add(r, c6).mul_add(r2, c5.mul_add(r, c4));
-    let high = c10.mul_add(r2, c9.mul_add(r, c8));
+    let low = c(3).mul_add(r, c(2)).mul_add(r2, c(1).mul_add(r, c(0)));
+    let middle = c(7).mul_add(r, c(6)).mul_add(r2, c(5).mul_add(r, c(4)));
+    let high = c(10).mul_add(r2, c(9).mul_add(r, c(8)));
     let sum = high.mul_add(r4, middle).mul_add(r4, low);
     Reduced {
-        exponent: rounded.to_bits() << 52,
+        exponent,
         r,
         tail: sum.mul_add(r2, lost),
     }
@@ -65,14 +67,16 @@ fn reduced(x: f64) -> Reduced {
 /// Exponential within 0.7 units in the last place; zero below -708.396 (no subnormal results),
 /// infinite above 709.782712893384, not a number for no number.
 #[inline(always)]
-pub fn exp(x: f64) -> f64 {
+pub fn exp<T: Real>(x: T) -> T {
+    let (one, zero) = (x.constant(1.0), x.constant(0.0));
+    let infinity = x.constant(f64::INFINITY);
     let Reduced { exponent, r, tail } = reduced(x);
-    let high = 1.0 + r;
-    let y = high + ((1.0 - high + r) + tail);
-    let y = f64::from_bits(y.to_bits().wrapping_add(exponent));
-    let y = if x < LOWEST { 0.0 } else { y };
-    let y = if x > HIGHEST { f64::INFINITY } else { y };
-    if x.is_nan() { x } else { y }
+    let high = one + r;
+    let y = (high + ((one - high + r) + tail)).add_exponent(exponent);
+    let y = x.if_less(x.constant(LOWEST), zero, y);
+    let y = x.constant(HIGHEST).if_less(x, infinity, y);
+    // Infinity itself, and no number.
+    x.if_less(infinity, y, x)
 }
 
 /// [`exp`] of every lane.
@@ -87,26 +91,33 @@ pub fn exp_lanes<const N: usize>(x: [f64; N]) -> [f64; N] {
 
 /// `exp(x) - 1`, accurate near zero.
 #[inline(always)]
-pub fn expm1(x: f64) -> f64 {
-    let bounded = if x < -50.0 { -50.0 } else { x };
+pub fn expm1<T: Real>(x: T) -> T {
+    let (one, lowest) = (x.constant(1.0), x.constant(-50.0));
+    let bounded = x.if_less(lowest, lowest, x);
     let Reduced { exponent, r, tail } = reduced(bounded);
-    let scale = f64::from_bits(1.0_f64.to_bits().wrapping_add(exponent));
-    let near = (r + tail).mul_add(scale, scale - 1.0);
+    let scale = one.add_exponent(exponent);
+    let near = (r + tail).mul_add(scale, scale - one);
     // Beyond 2^54 the 1 is below the last bit, and 2^k itself may overflow.
-    if x > 40.0 { exp(x) } else { near }
+    let far = x.constant(40.0);
+    if far.any_less(x) {
+        return far.if_less(x, exp(x), near);
+    }
+    near
 }
 
 /// `(exp(x) - 1)/x`; 1 at zero.
 #[inline(always)]
-pub fn exprel(x: f64) -> f64 {
+pub fn exprel<T: Real>(x: T) -> T {
+    let (one, zero) = (x.constant(1.0), x.constant(0.0));
     let y = expm1(x) / x;
-    let y = if x > HIGHEST { f64::INFINITY } else { y };
-    if x == 0.0 { 1.0 } else { y }
+    let y = x.if_less(zero, y, zero.if_less(x, y, one));
+    // Infinity itself, and no number.
+    x.if_less(x.constant(f64::INFINITY), y, x)
 }
 
 /// `(1 - exp(-z))/z` for z of either sign; 1 at zero.
 #[inline(always)]
-pub fn relative_decay(z: f64) -> f64 {
+pub fn relative_decay<T: Real>(z: T) -> T {
     exprel(-z)
 }
 
