@@ -8,6 +8,7 @@ use bevy_ecs::prelude::*;
 
 use crate::channels::Pool;
 use crate::math;
+use crate::simd::Real;
 
 /// Calcium concentration (µM).
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
@@ -21,8 +22,9 @@ pub struct CalciumIntegral(pub f64);
 
 /// Concentration (µM) at which a constant calcium current `i_ca` (µA/cm²) holds the pool.
 #[inline(always)]
-pub fn equilibrium(pool: &Pool, i_ca: f64) -> f64 {
-    (-pool.influx).mul_add(i_ca, pool.rest)
+pub fn equilibrium<T: Real>(pool: &Pool, i_ca: T) -> T {
+    i_ca.constant(-pool.influx)
+        .mul_add(i_ca, i_ca.constant(pool.rest))
 }
 
 /// Right-hand side: dCa/dt (µM/ms).
@@ -33,7 +35,7 @@ pub fn rate(pool: &Pool, ca: f64, i_ca: f64) -> f64 {
 
 /// Ca (µM) after a step with the mean current `i_ca` (µA/cm²); `decay` is `exp(-dt/tau)`.
 #[inline(always)]
-pub fn step(pool: &Pool, ca: f64, i_ca: f64, decay: f64) -> f64 {
+pub fn step<T: Real>(pool: &Pool, ca: T, i_ca: T, decay: T) -> T {
     let target = equilibrium(pool, i_ca);
     (ca - target).mul_add(decay, target)
 }

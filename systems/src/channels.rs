@@ -16,7 +16,7 @@ use crate::definition::{CellDefinition, GateDefinition, Reversal};
 use crate::kinetics::{
     Comparison, Expression, Lanes, Program, Variable, Variables, eval_removable,
 };
-use crate::table::{self, GatePair, Table};
+use crate::table::{self, Table, TabulatedGate};
 
 /// Number of neurons a kernel treats together.
 pub const BLOCK: usize = 8;
@@ -310,8 +310,11 @@ pub struct CellType {
     pub pool: Option<Pool>,
     /// Membrane area of the cell (cm²), where known.
     pub area: Option<f64>,
-    /// The table of the step it was built for.
+    /// The table of the step it was built for: rows of steady state and decay of the first gates,
+    /// then of the second ones, by lane.
     pub table: Table,
+    /// Exponents -dt/tau of [`CellType::scaled_gates`], in their order.
+    pub exponents: Table,
     parameters: Vec<f64>,
     /// Whether each parameter is worked into the table.
     tabulated: Vec<bool>,
@@ -378,6 +381,7 @@ impl CellType {
             pool: resolve_pool(definition, area)?,
             area,
             table: Table::default(),
+            exponents: Table::default(),
             parameters: parameters.to_vec(),
             tabulated: tabulated_parameters(definition),
         };
@@ -425,30 +429,42 @@ impl CellType {
     /// # Errors
     /// A pole or an impossible value on the table's range.
     pub fn rebuild(&mut self, dt: f64) -> Result<(), CompileError> {
-        let columns: Vec<GatePair> = self
+        let tabulated: Vec<TabulatedGate> = self
             .gates
             .iter()
             .filter(|g| matches!(g.route, Route::Table { .. }))
-            .map(|g| GatePair {
-                inf_column: 2 * (g.slot as usize) * self.width + g.lane,
-                decay_column: (2 * (g.slot as usize) + 1) * self.width + g.lane,
-                exponent_column: None,
+            .map(|g| TabulatedGate {
+                column: 2 * (g.slot as usize) * self.width + g.lane,
                 inf: &g.inf_of_v,
                 tau: &g.tau,
             })
             .collect();
-        let mut columns = columns;
-        let scaled: Vec<(usize, Slot)> = self.scaled_gates().map(|g| (g.lane, g.slot)).collect();
-        for (k, (lane, slot)) in scaled.iter().enumerate() {
-            let decay = (2 * (*slot as usize) + 1) * self.width + lane;
-            // A gate with a per-cell factor needs the exponent -dt/tau instead of its exponential.
-            if let Some(c) = columns.iter_mut().find(|c| c.decay_column == decay) {
-                c.exponent_column = Some(4 * self.width + k);
-            }
-        }
-        let stride = (4 * self.width + scaled.len()).next_multiple_of(8);
-        let table = Table::build(stride, |row| default_row(row, self.width), &columns, dt);
-        self.table = table.map_err(|e| {
+        let table = Table::build(4 * self.width, |row, v| {
+            default_row(row, self.width);
+            tabulated.iter().try_for_each(|gate| {
+                let (inf, tau) = gate.sample(v)?;
+                row[gate.column] = inf;
+                row[gate.column + self.width] = table::decay(tau, dt);
+                Ok(())
+            })
+        });
+        // A gate with a per-cell factor needs the exponent -dt/tau instead of its exponential.
+        let scaled: Vec<TabulatedGate> = self
+            .scaled_gates()
+            .map(|g| TabulatedGate {
+                column: 2 * (g.slot as usize) * self.width + g.lane,
+                inf: &g.inf_of_v,
+                tau: &g.tau,
+            })
+            .collect();
+        let exponents = Table::build(scaled.len(), |row, v| {
+            scaled.iter().zip(row).try_for_each(|(gate, x)| {
+                *x = table::exponent(gate.sample(v)?.1, dt);
+                Ok(())
+            })
+        });
+        let tables = table.and_then(|table| Ok((table, exponents?)));
+        (self.table, self.exponents) = tables.map_err(|e| {
             let gate = self
                 .gates
                 .iter()

@@ -9,6 +9,7 @@
 use bevy_ecs::prelude::*;
 
 use crate::math;
+use crate::simd::Real;
 
 /// Membrane voltage (mV).
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
@@ -30,17 +31,25 @@ pub struct Input {
     pub current: f64,
 }
 
+/// Net inward current (µA/cm²) at `v` (mV) for total conductance `g` (mS/cm²) and drive `ge`
+/// (µA/cm²).
+#[inline(always)]
+pub fn current<T: Real>(v: T, g: T, ge: T) -> T {
+    g.mul_add(-v, ge)
+}
+
 /// Right-hand side: dV/dt (mV/ms) for total conductance `g` (mS/cm²), drive `ge` (µA/cm²) and
 /// capacitance `c` (µF/cm²).
 #[inline(always)]
 pub fn rate(v: f64, g: f64, ge: f64, c: f64) -> f64 {
-    g.mul_add(-v, ge) / c
+    current(v, g, ge) / c
 }
 
-/// V (mV) after `dt` (ms) with the conductances held; exact for any sign of `g`, also 0.
+/// V (mV) after dt (ms) with the conductances held; `dt_c` is dt/C. Exact for any sign of `g`,
+/// also 0.
 #[inline(always)]
-pub fn step(v: f64, g: f64, ge: f64, c: f64, dt: f64) -> f64 {
-    (rate(v, g, ge, c) * dt).mul_add(math::relative_decay(g * dt / c), v)
+pub fn step<T: Real>(v: T, g: T, ge: T, dt_c: T) -> T {
+    (current(v, g, ge) * dt_c).mul_add(math::relative_decay(g * dt_c), v)
 }
 
 /// System: the applied current starts each stretch's input.

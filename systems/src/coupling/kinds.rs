@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 
 use crate::definition::{SynapseDefinition, SynapseKind};
 use crate::kinetics::{Expression, Program, Variables, eval_removable};
-use crate::table::{self, GatePair, Table};
+use crate::table::{self, Table, TabulatedGate};
 
 /// Columns of a table: steady state and decay of the one gate.
 const COLUMNS: usize = 2;
@@ -91,14 +91,17 @@ impl CompiledKind {
             } => {
                 let (inf, tau) = gate.relaxation();
                 let (inf, tau) = (program(inf)?, program(tau)?);
-                let pair = GatePair {
-                    inf_column: 0,
-                    decay_column: 1,
-                    exponent_column: None,
+                let tabulated = TabulatedGate {
+                    column: 0,
                     inf: &inf,
                     tau: &tau,
                 };
-                let table = Table::build(COLUMNS, |_| (), &[pair], dt).map_err(|e| bad(e.v))?;
+                let table = Table::build(COLUMNS, |row, v| {
+                    let (inf, tau) = tabulated.sample(v)?;
+                    row.copy_from_slice(&[inf, table::decay(tau, dt)]);
+                    Ok(())
+                })
+                .map_err(|e| bad(e.v))?;
                 let start = start.as_ref().map(|e| number(e, "start")).transpose()?;
                 Compiled::Chemical {
                     reversal: number(reversal, "reversal")?,
@@ -170,7 +173,7 @@ impl CompiledKind {
 
     /// Table of a chemical kind over V_pre: steady state and decay.
     #[inline(always)]
-    pub(super) fn table(&self) -> &Table {
+    pub(crate) fn table(&self) -> &Table {
         match &self.compiled {
             Compiled::Chemical { table, .. } => table,
             Compiled::Electrical { .. } => unreachable!("only chemical edges have a release site"),

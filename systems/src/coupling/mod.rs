@@ -22,7 +22,6 @@ pub use kinds::{CompiledKind, KindError, Kinds};
 
 use crate::membrane::Input;
 use crate::schedule::{NeuronIndex, Neurons};
-use crate::table::mix;
 
 /// Sum of a cell's gap conductances times dt/C up to which they are taken with the partner's old
 /// voltage; from there on the cells they join are solved together.
@@ -73,23 +72,30 @@ pub struct Site {
     pub s: f64,
 }
 
+/// A chemical edge as its postsynaptic neuron feels it.
 #[derive(Clone, Copy, Debug)]
-struct Chemical {
-    site: u32,
-    g: f64,
+pub(crate) struct Chemical {
+    /// Release.
+    pub site: u32,
+    /// Conductance (mS/cm²).
+    pub g: f64,
     /// g E (µA/cm²).
     ge: f64,
 }
 
+/// A junction as one of its neurons feels it.
 #[derive(Clone, Copy, Debug)]
-struct Electrical {
-    pre: u32,
-    post: u32,
-    /// The other cell of the junction, seen from this row.
-    partner: u32,
-    g: f64,
+pub(crate) struct Electrical {
+    /// Presynaptic neuron.
+    pub pre: u32,
+    /// Postsynaptic neuron.
+    pub post: u32,
+    /// The other neuron, seen from this one.
+    pub partner: u32,
+    /// Conductance (mS/cm² of the neuron that feels it).
+    pub g: f64,
     /// Kind whose factor multiplies g; `None` for an ohmic junction.
-    factor: Option<u32>,
+    pub factor: Option<u32>,
 }
 
 /// Scratch: edges compiled to rows by postsynaptic neuron.
@@ -107,6 +113,8 @@ pub struct Coupling {
     pub implicit: Vec<ImplicitComponent>,
     /// Whether a cell belongs to such a group.
     in_implicit: Vec<bool>,
+    /// Counts compilations.
+    generation: u64,
 }
 
 impl Coupling {
@@ -115,68 +123,77 @@ impl Coupling {
         self.sites.is_empty() && self.electrical.is_empty()
     }
 
+    /// A number that changes whenever the edges are compiled anew.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Chemical edges into a neuron, in the scene's order.
+    pub(crate) fn chemical_into(&self, post: usize) -> &[Chemical] {
+        row(&self.chemical_rows, &self.chemical, post)
+    }
+
+    /// Junctions that a neuron feels, in the scene's order.
+    pub(crate) fn electrical_into(&self, post: usize) -> &[Electrical] {
+        row(&self.electrical_rows, &self.electrical, post)
+    }
+
+    /// Whether a neuron belongs to a group of strongly joined ones.
+    pub(crate) fn is_implicit(&self, neuron: usize) -> bool {
+        self.in_implicit.get(neuron).is_some_and(|is| *is)
+    }
+
+    /// Pairs of neurons of which one acts on the other.
+    pub(crate) fn links(&self) -> impl Iterator<Item = (u32, u32)> {
+        let posts = 0..self.chemical_rows.len().saturating_sub(1);
+        let chemical = posts.flat_map(move |post| {
+            let edges = self.chemical_into(post).iter();
+            edges.map(move |edge| (self.sites[edge.site as usize].pre, post as u32))
+        });
+        chemical.chain(self.electrical.iter().map(|edge| (edge.pre, edge.post)))
+    }
+
+    /// Releases of each of `n` neurons: where those of a neuron start, and all of them.
+    pub(crate) fn sites_by_neuron(&self, n: usize) -> (Vec<u32>, Vec<u32>) {
+        let mut starts = vec![0; n + 1];
+        for site in &self.sites {
+            starts[site.pre as usize + 1] += 1;
+        }
+        for k in 0..n {
+            starts[k + 1] += starts[k];
+        }
+        let mut next = starts.clone();
+        let mut sites = vec![0; self.sites.len()];
+        for (k, site) in self.sites.iter().enumerate() {
+            let place = &mut next[site.pre as usize];
+            sites[*place as usize] = k as u32;
+            *place += 1;
+        }
+        (starts, sites)
+    }
+
     /// Conductance and drive that each cell feels from its edges, from the activations and
-    /// voltages as they are. Junctions of implicit groups are left out unless `all` is asked for:
-    /// the fixed-step scheme solves them apart.
+    /// voltages as they are.
     #[inline(always)]
-    pub fn gather(&self, kinds: &Kinds, voltage: &[f64], all: bool, out: &mut [Input]) {
+    pub fn gather(&self, kinds: &Kinds, voltage: &[f64], out: &mut [Input]) {
         for (post, input) in out.iter_mut().enumerate() {
             let mut g = 0.0;
             let mut current = 0.0;
-            let row = self.chemical_rows[post] as usize..self.chemical_rows[post + 1] as usize;
-            for edge in &self.chemical[row] {
+            for edge in self.chemical_into(post) {
                 let s = self.sites[edge.site as usize].s;
                 g = edge.g.mul_add(s, g);
                 current = edge.ge.mul_add(s, current);
             }
-            if all || !self.in_implicit[post] {
-                let row =
-                    self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
-                for edge in &self.electrical[row] {
-                    let conductance = edge.conductance(kinds, voltage);
-                    g += conductance;
-                    current = conductance.mul_add(voltage[edge.partner as usize], current);
-                }
+            for edge in self.electrical_into(post) {
+                let conductance = edge.conductance(kinds, voltage);
+                g += conductance;
+                current = conductance.mul_add(voltage[edge.partner as usize], current);
             }
             *input = Input {
                 conductance: g,
                 current,
             };
         }
-    }
-
-    /// Advances every s by one step with the presynaptic voltages at its end.
-    #[inline(always)]
-    pub fn advance_sites(&mut self, kinds: &Kinds, voltage: &[f64]) {
-        for site in &mut self.sites {
-            let table = kinds.get(site.kind).table();
-            let (bin, weight) = table.locate(voltage[site.pre as usize]);
-            let (low, high) = table.rows(bin);
-            let inf = mix(low[0], high[0], weight);
-            let decay = mix(low[1], high[1], weight);
-            site.s = (site.s - inf).mul_add(decay, inf);
-        }
-    }
-
-    /// Advances every s by `dt` (ms) with directly evaluated kinetics.
-    pub fn advance_sites_directly(&mut self, kinds: &Kinds, voltage: &[f64], dt: f64) {
-        for site in &mut self.sites {
-            let (inf, tau) = kinds.get(site.kind).gate(voltage[site.pre as usize]);
-            site.s = (site.s - inf).mul_add(crate::math::exp(-dt / tau), inf);
-        }
-    }
-
-    /// Partners of a cell with the conductance (mS/cm²) of the junction to each, row by row.
-    pub fn junctions(
-        &self,
-        kinds: &Kinds,
-        voltage: &[f64],
-        post: usize,
-    ) -> impl Iterator<Item = (u32, f64)> {
-        let row = self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
-        self.electrical[row]
-            .iter()
-            .map(|e| (e.partner, e.conductance(kinds, voltage)))
     }
 }
 
@@ -222,7 +239,10 @@ pub fn compile(
     let mut list: Vec<_> = edges.iter().collect();
     list.sort_by_key(|(_, edge, _, _)| edge.order);
     let place = |e: Entity| indices.get(e).map(|i| i.0).ok();
-    *coupling = Coupling::default();
+    *coupling = Coupling {
+        generation: coupling.generation + 1,
+        ..Coupling::default()
+    };
     let n = neurons.len();
     let mut known = BTreeMap::new();
     let mut chemical: Vec<Vec<Chemical>> = vec![Vec::new(); n];
@@ -300,6 +320,14 @@ pub fn compile(
         .collect();
     for cell in members {
         coupling.in_implicit[cell as usize] = true;
+    }
+}
+
+/// Row `k` of flattened rows.
+fn row<'a, T>(starts: &[u32], flat: &'a [T], k: usize) -> &'a [T] {
+    match starts.get(k..k + 2) {
+        Some([from, to]) => &flat[*from as usize..*to as usize],
+        _ => &[],
     }
 }
 

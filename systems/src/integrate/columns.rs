@@ -158,38 +158,6 @@ impl<'a, const W: usize> Columns<'a, W> {
         (first, second)
     }
 
-    /// Cuts the rows into pieces of at most `size`.
-    pub fn pieces(self, size: usize) -> Vec<Columns<'a, W>> {
-        let mut pieces = Vec::new();
-        let mut rest = self;
-        while rest.len() > size {
-            let (piece, others) = rest.split_at(size);
-            pieces.push(piece);
-            rest = others;
-        }
-        pieces.push(rest);
-        pieces
-    }
-
-    /// The rows of one run.
-    #[inline(always)]
-    pub fn run(&mut self, rows: &Range<usize>) -> Columns<'_, W> {
-        let (a, b) = (rows.start, rows.end);
-        Columns {
-            kind: &self.kind[a..b],
-            index: &self.index[a..b],
-            rate: &self.rate[a..b],
-            effective: &self.effective[a..b],
-            input: &self.input[a..b],
-            voltage: &mut self.voltage[a..b],
-            calcium: &mut self.calcium[a..b],
-            integral: &mut self.integral[a..b],
-            activation: &mut self.activation[a..b],
-            inactivation: &mut self.inactivation[a..b],
-            armed: &mut self.armed[a..b],
-        }
-    }
-
     /// Runs of at most `size` rows of one cell type.
     pub fn runs(&self, size: usize) -> Vec<Range<usize>> {
         let mut runs = Vec::new();

@@ -1,15 +1,16 @@
-//! Entry points of the step loops, compiled for several vector widths and chosen at run time. Every
-//! fused operation is written as one, so all give the same bits; without FMA in hardware it is a
-//! slow library call.
+//! The choice of vector width at run time. All give the same bits ([`crate::simd`]).
 //!
-//! The only unsafe code of the engine: calls of functions whose processor features have been found
-//! present.
+//! The only unsafe code of the engine beside the intrinsics: the statement that the processor has
+//! the features that were detected.
 
-use super::exponential::{Coupled, Piece, run_coupled, run_piece};
-use super::reference::{Ode, StepError, integrate};
+use bevy_ecs::prelude::*;
+
+use crate::simd::{Portable, Simd, Task};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::Avx2, avx512::Avx512};
 
 /// A vector width with fused operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// 512 bits: AVX-512 F, DQ, VL, BW.
     Avx512,
@@ -36,6 +37,22 @@ impl Kernel {
         Kernel::Portable
     }
 
+    /// Whether this processor has it.
+    pub fn available(self) -> bool {
+        match (self, Kernel::detect()) {
+            (Kernel::Portable, _) | (Kernel::Avx2, Kernel::Avx2) | (_, Kernel::Avx512) => true,
+            (Kernel::Avx512, _) | (Kernel::Avx2, Kernel::Portable) => false,
+        }
+    }
+
+    fn or_detected(self) -> Self {
+        if self.available() {
+            self
+        } else {
+            Kernel::detect()
+        }
+    }
+
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -46,48 +63,21 @@ impl Kernel {
     }
 }
 
-/// A function with the body `$body`, inlined into a copy for each vector width.
-macro_rules! dispatched {
-    (
-        $(#[$doc:meta])*
-        $name:ident $(<const $W:ident: usize>)? ($($argument:ident: $type:ty),*) -> $out:ty = $body:ident
-    ) => {
-        $(#[$doc])*
-        pub fn $name $(<const $W: usize>)? ($($argument: $type),*) -> $out {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-                fn avx512 $(<const $W: usize>)? ($($argument: $type),*) -> $out {
-                    $body($($argument),*)
-                }
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2 $(<const $W: usize>)? ($($argument: $type),*) -> $out {
-                    $body($($argument),*)
-                }
-                match Kernel::detect() {
-                    // SAFETY: the features that `avx512` is compiled for have been detected.
-                    Kernel::Avx512 => return unsafe { avx512($($argument),*) },
-                    // SAFETY: the features that `avx2` is compiled for have been detected.
-                    Kernel::Avx2 => return unsafe { avx2($($argument),*) },
-                    Kernel::Portable => {}
-                }
-            }
-            $body($($argument),*)
+/// Does a task with a kernel; one that this processor lacks falls back to the widest it has.
+pub fn run<T: Task>(kernel: Kernel, task: T) -> T::Output {
+    #[cfg(target_arch = "x86_64")]
+    match kernel.or_detected() {
+        Kernel::Avx512 => {
+            // SAFETY: `or_detected` gives this kernel only where its features were detected.
+            let simd = unsafe { Avx512::new() };
+            return simd.call(task);
         }
-    };
-}
-
-dispatched! {
-    /// Runs all steps of a piece of uncoupled rows.
-    piece<const W: usize>(piece: Piece<W>) -> () = run_piece
-}
-
-dispatched! {
-    /// Runs all steps of a coupled network.
-    coupled(network: Coupled) -> () = run_coupled
-}
-
-dispatched! {
-    /// Integrates a network as one ODE from `t0` to `t1` (ms).
-    ode(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> = integrate
+        Kernel::Avx2 => {
+            // SAFETY: `or_detected` gives this kernel only where its features were detected.
+            let simd = unsafe { Avx2::new() };
+            return simd.call(task);
+        }
+        Kernel::Portable => {}
+    }
+    Portable.call(task)
 }

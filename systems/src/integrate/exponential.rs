@@ -6,49 +6,26 @@
 //! At equal cost this is about ten times more accurate than moving everything from the old state
 //! (Lie splitting of exponential Euler). Its error per step is of first order; slow bursters with
 //! dozens of spikes a burst need 0.01 ms where fast cells are right at 0.05.
-
-use std::ops::Range;
+//!
+//! A step reads V and s as they were and writes them elsewhere, so that the parts of a network
+//! meet once a step and none waits for what another is about to change.
 
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 
+use super::Planned;
+use super::block::Block;
 use super::columns::{AllColumns, Columns, NeuronTables};
-use super::kernel::{self, Buffer, KernelType, Kinetics, Step, Sums};
-use super::{Planned, dispatch};
-use crate::channels::{BLOCK, CellTypes};
+use super::dispatch::{self, Kernel};
+use super::kernel::{self, BlockStep, Drive, KernelType, Kinetics, Scratch, Step};
+use super::plan::{BlockPlan, Group, PartPlan, PiecePlan, Plan, SiteBlock};
+use crate::channels::CellTypes;
 use crate::coupling::{Coupling, Kinds};
-use crate::membrane::Input;
+use crate::math;
 use crate::observe::{Detection, Spike, Spikes};
 use crate::schedule::{Clock, Neurons, Stretch};
-
-/// Rows that a worker takes through all steps of a stretch at a time; they stay in its cache.
-const PIECE: usize = 64;
-
-/// Scratch by neuron.
-#[derive(Resource, Clone, Debug, Default)]
-pub struct Signals {
-    voltage: Vec<f64>,
-    input: Vec<Input>,
-    totals: Vec<Input>,
-    solved: Vec<Option<f64>>,
-}
-
-/// Scratch of a run, by lane width.
-#[derive(Resource, Default)]
-pub struct Buffers {
-    eight: Buffer<8>,
-    sixteen: Buffer<16>,
-    thirty_two: Buffer<32>,
-}
-
-impl Signals {
-    fn fit(&mut self, n: usize) {
-        self.voltage.resize(n, 0.0);
-        self.input.resize(n, Input::default());
-        self.totals.resize(n, Input::default());
-        self.solved.resize(n, None);
-    }
-}
+use crate::simd::{Eight, LANES, Real, Row, Simd, Task};
+use crate::table::{locate_eight, mix};
 
 /// The steps of a stretch.
 #[derive(Clone, Copy, Debug)]
@@ -93,185 +70,432 @@ impl Steps {
     }
 }
 
-/// Rows of uncoupled neurons with what a worker needs to step them.
-pub struct Piece<'a, 'b, const W: usize> {
-    columns: &'a mut Columns<'b, W>,
-    types: &'a [Option<KernelType<'a, W>>],
-    steps: Steps,
-    spikes: &'a mut Vec<Spike>,
+/// Cell types by lane width.
+struct Types<'a> {
+    eight: Vec<Option<KernelType<'a, 8>>>,
+    sixteen: Vec<Option<KernelType<'a, 16>>>,
+    thirty_two: Vec<Option<KernelType<'a, 32>>>,
 }
 
-/// Takes each run of a piece through all steps.
-#[inline(always)]
-pub fn run_piece<const W: usize>(piece: Piece<W>) {
-    let mut buffer = Buffer::default();
-    for rows in piece.columns.runs(BLOCK) {
-        let Some(ty) = &piece.types[piece.columns.kind[rows.start].0 as usize] else {
-            continue;
-        };
-        let run = &mut piece.columns.run(&rows);
-        for k in 0..piece.steps.count {
-            let step = piece.steps.get(k);
-            kernel::step_run(run, ty, &step, None, &mut buffer, piece.spikes);
+/// What all neurons of a stretch share.
+pub struct Shared<'a> {
+    types: Types<'a>,
+    kinds: &'a Kinds,
+}
+
+/// V (mV) and s of a piece, by block. The last row of s is 0, for edges that are not there.
+#[derive(Clone, Debug, Default)]
+struct Signals {
+    voltage: Vec<Row>,
+    release: Vec<Row>,
+}
+
+/// A share of a piece for a stretch.
+struct Part<'a> {
+    plan: &'a PartPlan,
+    piece: &'a PiecePlan,
+    eight: Vec<Block<'a, 8>>,
+    sixteen: Vec<Block<'a, 16>>,
+    thirty_two: Vec<Block<'a, 32>>,
+    /// Groups of strongly joined cells.
+    groups: Vec<Group>,
+    /// By block, where there are such groups: see [`BlockStep::sums`].
+    sums: Vec<[Row; 3]>,
+    scratch: Scratch,
+    spikes: Vec<Spike>,
+}
+
+/// A piece for a stretch.
+struct Piece<'a> {
+    plan: &'a PiecePlan,
+    parts: Vec<Part<'a>>,
+    now: Signals,
+    next: Signals,
+}
+
+/// One step of a part: V and s as they were, and where the part's new ones go.
+pub struct PartStep<'p, 'a> {
+    part: &'p mut Part<'a>,
+    shared: &'p Shared<'p>,
+    step: &'p Step,
+    now: &'p Signals,
+    voltage: &'p mut [Row],
+    release: &'p mut [Row],
+}
+
+/// All steps of a piece that one worker takes.
+pub struct PieceSteps<'p, 'a> {
+    piece: &'p mut Piece<'a>,
+    shared: &'p Shared<'p>,
+    steps: &'p Steps,
+}
+
+impl Task for PieceSteps<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let piece = self.piece;
+        for k in 0..self.steps.count {
+            let step = self.steps.get(k);
+            for part in &mut piece.parts {
+                simd.call(PartStep {
+                    voltage: &mut piece.next.voltage[part.plan.blocks.clone()],
+                    release: &mut piece.next.release[part.plan.sites.clone()],
+                    part,
+                    shared: self.shared,
+                    step: &step,
+                    now: &piece.now,
+                });
+            }
+            std::mem::swap(&mut piece.now, &mut piece.next);
         }
     }
 }
 
-/// Runs the block for every run of some [`Tables`]; a macro, so that the block is compiled for the
-/// vector width of the caller.
-macro_rules! for_each_run {
-    ($tables:expr, |$run:ident, $ty:ident| $block:block) => {
-        for (table, runs) in $tables.columns.iter_mut().zip(&$tables.runs) {
-            for rows in runs {
-                if let Some($ty) = &$tables.types[table.kind[rows.start].0 as usize] {
-                    let $run = &mut table.run(rows);
-                    $block
-                }
+/// Takes the blocks of a width through a step; with strong junctions only up to their membranes.
+/// A macro, since the widths are types; `$at` is the part's next block.
+macro_rules! step_blocks {
+    ($simd:expr, $part:expr, $blocks:expr, $types:expr, $at:expr) => {
+        for block in $blocks {
+            if let Some(ty) = &$types[block.kind] {
+                let place = $part.part.plan.blocks.start + $at;
+                let plan = &$part.part.piece.blocks[place];
+                $simd.call(BlockStep {
+                    block,
+                    ty,
+                    step: $part.step,
+                    coupling: drive($simd, plan, $part.part.piece, $part.shared.kinds, $part.now),
+                    old: &$part.now.voltage[place],
+                    new: &mut $part.voltage[$at],
+                    sums: $part.part.sums.get_mut($at),
+                    scratch: &mut $part.part.scratch,
+                    spikes: &mut $part.part.spikes,
+                });
             }
+            $at += 1;
         }
     };
 }
 
-/// Columns of one lane width with their runs and types.
-struct Tables<'a, const W: usize> {
-    columns: Vec<Columns<'a, W>>,
-    runs: Vec<Vec<Range<usize>>>,
-    types: Vec<Option<KernelType<'a, W>>>,
-    sums: Vec<Sums>,
-    buffer: &'a mut Buffer<W>,
-}
-
-impl<'a, const W: usize> Tables<'a, W> {
-    fn new(
-        columns: Vec<Columns<'a, W>>,
-        types: &'a CellTypes,
-        step: &Step,
-        buffer: &'a mut Buffer<W>,
-    ) -> Self {
-        let runs = columns.iter().map(|c| c.runs(BLOCK)).collect();
-        let types = match columns.is_empty() {
-            true => Vec::new(),
-            false => kernel::kernel_types(types, step),
-        };
-        Tables {
-            columns,
-            runs,
-            types,
-            sums: Vec::new(),
-            buffer,
+/// Finishes the step of blocks whose voltages had to be solved.
+macro_rules! finish_blocks {
+    ($simd:expr, $part:expr, $blocks:expr, $types:expr, $at:expr) => {
+        for block in $blocks {
+            if let Some(ty) = &$types[block.kind] {
+                let [_, g, ge] = &$part.part.sums[$at];
+                let influx = Drive {
+                    g: Eight::load($simd, g),
+                    ge: Eight::load($simd, ge),
+                };
+                let old = Eight::load($simd, &$part.now.voltage[$at]);
+                let new = Eight::load($simd, &$part.voltage[$at]);
+                let spikes = &mut $part.part.spikes;
+                kernel::finish(block, ty, $part.step, &influx, [old, new], spikes);
+            }
+            $at += 1;
         }
-    }
+    };
+}
+
+impl Task for PartStep<'_, '_> {
+    type Output = ();
 
     #[inline(always)]
-    fn step(&mut self, step: &Step, input: &[Input], spikes: &mut Vec<Spike>) {
-        for_each_run!(self, |run, ty| {
-            kernel::step_run(run, ty, step, Some(input), self.buffer, spikes);
-        });
-    }
-
-    #[inline(always)]
-    fn gates(&mut self, step: &Step, input: &[Input], totals: &mut [Input]) {
-        self.sums.clear();
-        for_each_run!(self, |run, ty| {
-            let sums = kernel::gates_run(run, ty, step, input, totals, self.buffer);
-            self.sums.push(sums);
-        });
-    }
-
-    #[inline(always)]
-    fn membranes(&mut self, step: &Step, solved: &[Option<f64>], spikes: &mut Vec<Spike>) {
-        let mut next = 0;
-        for_each_run!(self, |run, ty| {
-            kernel::membranes_run(run, ty, step, &self.sums[next], solved, spikes);
-            next += 1;
-        });
-    }
-
-    #[inline(always)]
-    fn publish(&self, voltage: &mut [f64]) {
-        for columns in &self.columns {
-            kernel::publish(columns, voltage);
+    fn run<S: Simd>(mut self, simd: S) {
+        let types = &self.shared.types;
+        let mut at = 0;
+        step_blocks!(simd, self, &mut self.part.eight, types.eight, at);
+        step_blocks!(simd, self, &mut self.part.sixteen, types.sixteen, at);
+        step_blocks!(simd, self, &mut self.part.thirty_two, types.thirty_two, at);
+        if !self.part.groups.is_empty() {
+            solve_groups(&mut self);
+            let mut at = 0;
+            finish_blocks!(simd, self, &mut self.part.eight, types.eight, at);
+            finish_blocks!(simd, self, &mut self.part.sixteen, types.sixteen, at);
+            finish_blocks!(simd, self, &mut self.part.thirty_two, types.thirty_two, at);
         }
+        release(simd, self);
     }
 }
 
-/// A coupled network and its steps.
-pub struct Coupled<'a> {
-    eight: Tables<'a, 8>,
-    sixteen: Tables<'a, 16>,
-    thirty_two: Tables<'a, 32>,
-    steps: Steps,
-    coupling: &'a mut Coupling,
-    kinds: &'a Kinds,
-    neurons: &'a Neurons,
-    signals: &'a mut Signals,
-    spikes: &'a mut Vec<Spike>,
-}
-
-/// Takes a coupled network through all steps.
+/// Conductance (mS/cm²) and drive (µA/cm²) that a block feels from its edges, V and s as they were;
+/// `None` where there are none.
 #[inline(always)]
-pub fn run_coupled(mut net: Coupled) {
-    net.publish();
-    let implicit = !net.coupling.implicit.is_empty();
-    for k in 0..net.steps.count {
-        let step = net.steps.get(k);
-        net.coupling.gather(
-            net.kinds,
-            &net.signals.voltage,
-            false,
-            &mut net.signals.input,
-        );
-        if implicit {
-            net.implicit_step(&step);
-        } else {
-            let (input, spikes) = (&net.signals.input, &mut *net.spikes);
-            net.eight.step(&step, input, spikes);
-            net.sixteen.step(&step, input, spikes);
-            net.thirty_two.step(&step, input, spikes);
+fn drive<S: Simd>(
+    simd: S,
+    plan: &BlockPlan,
+    piece: &PiecePlan,
+    kinds: &Kinds,
+    now: &Signals,
+) -> Option<[Row; 2]> {
+    if plan.segments.is_empty() && plan.junctions.is_empty() {
+        return None;
+    }
+    let zero = Eight::splat(simd, 0.0);
+    let (mut total, mut drive) = (zero, zero);
+    let s = now.release.as_flattened();
+    for segment in &piece.segments[plan.segments.clone()] {
+        let mut g = zero;
+        let vectors = segment.vectors.clone();
+        let weights = &piece.weights[vectors.clone()];
+        for (sources, weights) in piece.sources[vectors].iter().zip(weights) {
+            let mut open = [0.0; LANES];
+            for k in 0..LANES {
+                open[k] = s[sources[k] as usize];
+            }
+            let open = Eight::gather(simd, open);
+            g = Eight::load(simd, weights).mul_add(open, g);
         }
-        net.publish();
-        match step.kinetics {
-            Kinetics::Tables => net.coupling.advance_sites(net.kinds, &net.signals.voltage),
-            Kinetics::Direct => {
-                net.coupling
-                    .advance_sites_directly(net.kinds, &net.signals.voltage, step.dt);
+        let reversal = Eight::splat(simd, segment.reversal);
+        total = total + g;
+        drive = g.mul_add(reversal, drive);
+    }
+    if !plan.junctions.is_empty() {
+        let (mut g, mut ge) = ([0.0; LANES], [0.0; LANES]);
+        let voltage = now.voltage.as_flattened();
+        for junction in &piece.junctions[plan.junctions.clone()] {
+            let conductance = junction.conductance(kinds, voltage);
+            let k = junction.lane;
+            g[k] += conductance;
+            ge[k] = conductance.mul_add(voltage[junction.partner as usize], ge[k]);
+        }
+        total = total + Eight::load(simd, &g);
+        drive = drive + Eight::load(simd, &ge);
+    }
+    Some([total.array(), drive.array()])
+}
+
+/// Moves the releases of a part, with the new V.
+#[inline(always)]
+fn release<S: Simd>(simd: S, step: PartStep) {
+    let voltage = step.voltage.as_flattened();
+    let now = &step.now.release[step.part.plan.sites.clone()];
+    let sites = &step.part.piece.sites[step.part.plan.sites.clone()];
+    for ((site, s), new) in sites.iter().zip(now).zip(step.release) {
+        let mut v = [0.0; LANES];
+        for k in 0..LANES {
+            v[k] = voltage[site.pre[k] as usize];
+        }
+        let [inf, decay] = match step.step.kinetics {
+            Kinetics::Tables => tabulated(simd, site, step.shared.kinds, &v),
+            Kinetics::Direct => directly(simd, site, step.shared.kinds, &v, step.step.dt),
+        };
+        (Eight::load(simd, s) - inf).mul_add(decay, inf).store(new);
+    }
+}
+
+/// Steady states and decays of eight releases from the table of their kind.
+#[inline(always)]
+fn tabulated<S: Simd>(simd: S, site: &SiteBlock, kinds: &Kinds, v: &Row) -> [Eight<S>; 2] {
+    let rows = kinds.get(site.kind).table().numbers().as_chunks::<2>().0;
+    let (bins, weights) = locate_eight(Eight::gather(simd, *v));
+    let mut ends = [[0.0; LANES]; 4];
+    for k in 0..LANES {
+        let Some([[a, b], [c, d]]) = rows[bins[k] as usize..].first_chunk() else {
+            unreachable!("the last bin is the last but one row");
+        };
+        for (end, x) in ends.iter_mut().zip([a, b, c, d]) {
+            end[k] = *x;
+        }
+    }
+    let weight = Eight::load(simd, &weights);
+    let [a, b, c, d] = ends;
+    let (a, b) = (Eight::gather(simd, a), Eight::gather(simd, b));
+    let (c, d) = (Eight::gather(simd, c), Eight::gather(simd, d));
+    [mix(a, c, weight), mix(b, d, weight)]
+}
+
+/// The same without tables, for a step of `dt` (ms).
+#[inline(always)]
+fn directly<S: Simd>(simd: S, site: &SiteBlock, kinds: &Kinds, v: &Row, dt: f64) -> [Eight<S>; 2] {
+    let mut gates = [[0.0; LANES]; 2];
+    for k in 0..LANES {
+        let (inf, tau) = kinds.get(site.kind).gate(v[k]);
+        gates[0][k] = inf;
+        gates[1][k] = crate::table::decay(tau, dt);
+    }
+    [Eight::load(simd, &gates[0]), Eight::load(simd, &gates[1])]
+}
+
+/// Puts the new voltages of strongly joined cells right.
+fn solve_groups(step: &mut PartStep) {
+    let mut groups = std::mem::take(&mut step.part.groups);
+    for group in &mut groups {
+        solve(group, step);
+    }
+    step.part.groups = groups;
+}
+
+/// Puts the new voltages of a group, found without its junctions, right.
+fn solve(group: &mut Group, step: &mut PartStep) {
+    let (slots, junctions) = (&group.slots, &group.junctions);
+    let capacitance = &group.capacitance;
+    let old = step.now.voltage.as_flattened();
+    let new = step.voltage.as_flattened_mut();
+    let (sums, kinds, dt) = (&step.part.sums, step.shared.kinds, step.step.dt);
+    let solved = group.component.solve(|i, add| {
+        let slot = slots[i] as usize;
+        let [g, _, _] = &sums[slot / LANES];
+        let dt_c = dt / capacitance[i];
+        let k = dt_c * math::relative_decay(g[slot % LANES] * dt_c);
+        for (partner, junction) in &junctions[i] {
+            let a = k * junction.conductance(kinds, old);
+            add(i, -a);
+            add(*partner, a);
+        }
+        new[slot]
+    });
+    for (slot, v) in slots.iter().zip(solved) {
+        new[*slot as usize] = *v;
+    }
+}
+
+/// Takes the rows of the tables from the front, block by block.
+struct Rows<'a, const W: usize>(Vec<Option<Columns<'a, W>>>);
+
+impl<'a, const W: usize> Rows<'a, W> {
+    fn new(columns: Vec<Columns<'a, W>>) -> Self {
+        Rows(columns.into_iter().map(Some).collect())
+    }
+
+    fn block(
+        &mut self,
+        plan: &BlockPlan,
+        types: &[Option<KernelType<W>>],
+        voltage: &mut Row,
+    ) -> Option<Block<'a, W>> {
+        let rest = self.0[plan.table].take()?;
+        let (rows, rest) = rest.split_at(plan.len);
+        self.0[plan.table] = Some(rest);
+        let ty = types[rows.kind[0].0 as usize].as_ref()?;
+        Some(Block::new(rows, ty, voltage))
+    }
+}
+
+/// Rows of all lane widths.
+struct AllRows<'a> {
+    eight: Rows<'a, 8>,
+    sixteen: Rows<'a, 16>,
+    thirty_two: Rows<'a, 32>,
+}
+
+impl<'a> Piece<'a> {
+    fn new(
+        plan: &'a PiecePlan,
+        rows: &mut AllRows<'a>,
+        types: &Types,
+        coupling: &Coupling,
+    ) -> Self {
+        let mut now = Signals {
+            voltage: vec![[0.0; LANES]; plan.blocks.len()],
+            release: vec![[0.0; LANES]; plan.sites.len() + 1],
+        };
+        for (row, site) in now.release.iter_mut().zip(&plan.sites) {
+            for (s, origin) in row.iter_mut().zip(&site.origin) {
+                *s = coupling.sites[*origin as usize].s;
             }
         }
+        let parts = plan.parts.iter().map(|part| {
+            let blocks = part.blocks.clone().zip(&plan.blocks[part.blocks.clone()]);
+            let mut this = Part {
+                plan: part,
+                piece: plan,
+                eight: Vec::new(),
+                sixteen: Vec::new(),
+                thirty_two: Vec::new(),
+                groups: plan.groups.clone(),
+                sums: match plan.groups.is_empty() {
+                    true => Vec::new(),
+                    false => vec![[[0.0; LANES]; 3]; plan.blocks.len()],
+                },
+                scratch: Scratch::default(),
+                spikes: Vec::new(),
+            };
+            for (at, block) in blocks {
+                let v = &mut now.voltage[at];
+                match block.width {
+                    0 => this.eight.extend(rows.eight.block(block, &types.eight, v)),
+                    1 => {
+                        let block = rows.sixteen.block(block, &types.sixteen, v);
+                        this.sixteen.extend(block);
+                    }
+                    _ => {
+                        let block = rows.thirty_two.block(block, &types.thirty_two, v);
+                        this.thirty_two.extend(block);
+                    }
+                }
+            }
+            this
+        });
+        let parts = parts.collect();
+        Piece {
+            plan,
+            parts,
+            next: now.clone(),
+            now,
+        }
     }
-}
 
-impl Coupled<'_> {
-    #[inline(always)]
-    fn publish(&mut self) {
-        self.eight.publish(&mut self.signals.voltage);
-        self.sixteen.publish(&mut self.signals.voltage);
-        self.thirty_two.publish(&mut self.signals.voltage);
+    /// Takes the piece through all steps.
+    fn run(&mut self, kernel: Kernel, shared: &Shared, steps: &Steps) {
+        if self.parts.len() > 1 {
+            return self.run_together(kernel, shared, steps);
+        }
+        let piece = self;
+        let steps = PieceSteps {
+            piece,
+            shared,
+            steps,
+        };
+        dispatch::run(kernel, steps);
     }
 
-    #[inline(always)]
-    fn implicit_step(&mut self, step: &Step) {
-        let Signals {
-            voltage,
-            input,
-            totals,
-            solved,
-        } = &mut *self.signals;
-        self.eight.gates(step, input, totals);
-        self.sixteen.gates(step, input, totals);
-        self.thirty_two.gates(step, input, totals);
-        let capacitance = |k: usize| self.neurons.capacitance(k);
-        kernel::solve_implicit(
-            self.coupling,
-            self.kinds,
-            capacitance,
-            step,
-            totals,
-            voltage,
-            solved,
-        );
-        self.eight.membranes(step, solved, self.spikes);
-        self.sixteen.membranes(step, solved, self.spikes);
-        self.thirty_two.membranes(step, solved, self.spikes);
+    /// Takes the parts through all steps; they meet after each.
+    fn run_together(&mut self, kernel: Kernel, shared: &Shared, steps: &Steps) {
+        for k in 0..steps.count {
+            let step = steps.get(k);
+            let mut voltage = &mut self.next.voltage[..];
+            let mut release = &mut self.next.release[..];
+            let mut runs = Vec::with_capacity(self.parts.len());
+            for part in &mut self.parts {
+                let (own_voltage, rest) = voltage.split_at_mut(part.plan.blocks.len());
+                voltage = rest;
+                let (own_release, rest) = release.split_at_mut(part.plan.sites.len());
+                release = rest;
+                runs.push(PartStep {
+                    part,
+                    shared,
+                    step: &step,
+                    now: &self.now,
+                    voltage: own_voltage,
+                    release: own_release,
+                });
+            }
+            runs.into_par_iter()
+                .for_each(|run| dispatch::run(kernel, run));
+            std::mem::swap(&mut self.now, &mut self.next);
+        }
+    }
+
+    /// Gives V and all else back to the columns and s to the sites; what is left are the spikes.
+    fn store(self, coupling: &mut Coupling, spikes: &mut Vec<Spike>) {
+        for (row, site) in self.now.release.iter().zip(&self.plan.sites) {
+            for (s, origin) in row.iter().zip(&site.origin) {
+                coupling.sites[*origin as usize].s = *s;
+            }
+        }
+        let mut voltage = self.now.voltage.iter();
+        for part in self.parts {
+            spikes.extend(part.spikes);
+            // Each block has its voltages: they were counted together.
+            let stored = part.eight.into_iter().zip(&mut voltage);
+            stored.for_each(|(block, v)| block.store(v));
+            let stored = part.sixteen.into_iter().zip(&mut voltage);
+            stored.for_each(|(block, v)| block.store(v));
+            let stored = part.thirty_two.into_iter().zip(&mut voltage);
+            stored.for_each(|(block, v)| block.store(v));
+        }
     }
 }
 
@@ -280,71 +504,49 @@ pub fn advance(
     mut tables: NeuronTables,
     types: Res<CellTypes>,
     kinds: Res<Kinds>,
-    neurons: Res<Neurons>,
     clock: Res<Clock>,
     planned: Res<Planned>,
     detection: Res<Detection>,
+    kernel: Res<Kernel>,
+    neurons: Res<Neurons>,
+    mut plan: ResMut<Plan>,
     mut coupling: ResMut<Coupling>,
-    mut signals: ResMut<Signals>,
-    mut buffers: ResMut<Buffers>,
     mut spikes: ResMut<Spikes>,
 ) {
     let steps = Steps::new(&clock, planned.0, *detection);
     let columns = tables.columns();
+    let pieces = plan.renew(&columns, &coupling, &kinds, &neurons);
+    let shared = Shared {
+        types: Types {
+            eight: kernel::kernel_types(&types, &steps.template),
+            sixteen: kernel::kernel_types(&types, &steps.template),
+            thirty_two: kernel::kernel_types(&types, &steps.template),
+        },
+        kinds: &kinds,
+    };
+    let AllColumns {
+        eight,
+        sixteen,
+        thirty_two,
+    } = columns;
+    let mut rows = AllRows {
+        eight: Rows::new(eight),
+        sixteen: Rows::new(sixteen),
+        thirty_two: Rows::new(thirty_two),
+    };
+    let mut pieces: Vec<Piece> = pieces
+        .iter()
+        .map(|plan| Piece::new(plan, &mut rows, &shared.types, &coupling))
+        .collect();
+    match pieces.as_mut_slice() {
+        [piece] => piece.run(*kernel, &shared, &steps),
+        pieces => pieces
+            .par_iter_mut()
+            .for_each(|piece| piece.run(*kernel, &shared, &steps)),
+    }
     let first = spikes.list.len();
-    if coupling.is_empty() {
-        uncoupled(columns, &types, steps, &mut spikes.list);
-    } else {
-        signals.fit(neurons.len());
-        let buffers = &mut *buffers;
-        let step = &steps.template;
-        dispatch::coupled(Coupled {
-            eight: Tables::new(columns.eight, &types, step, &mut buffers.eight),
-            sixteen: Tables::new(columns.sixteen, &types, step, &mut buffers.sixteen),
-            thirty_two: Tables::new(columns.thirty_two, &types, step, &mut buffers.thirty_two),
-            steps,
-            coupling: &mut coupling,
-            kinds: &kinds,
-            neurons: &neurons,
-            signals: &mut signals,
-            spikes: &mut spikes.list,
-        });
+    for piece in pieces {
+        piece.store(&mut coupling, &mut spikes.list);
     }
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
-}
-
-fn uncoupled(columns: AllColumns, types: &CellTypes, steps: Steps, spikes: &mut Vec<Spike>) {
-    pieces(columns.eight, types, steps, spikes);
-    pieces(columns.sixteen, types, steps, spikes);
-    pieces(columns.thirty_two, types, steps, spikes);
-}
-
-/// Steps each piece of rows on its own, on as many workers as there are.
-fn pieces<const W: usize>(
-    tables: Vec<Columns<W>>,
-    types: &CellTypes,
-    steps: Steps,
-    spikes: &mut Vec<Spike>,
-) {
-    if tables.is_empty() {
-        return;
-    }
-    let types = kernel::kernel_types::<W>(types, &steps.template);
-    let mut pieces: Vec<_> = tables.into_iter().flat_map(|c| c.pieces(PIECE)).collect();
-    let run = |columns: &mut Columns<W>| {
-        let mut spikes = Vec::new();
-        dispatch::piece(Piece {
-            columns,
-            types: &types,
-            steps,
-            spikes: &mut spikes,
-        });
-        spikes
-    };
-    if let [piece] = pieces.as_mut_slice() {
-        spikes.extend(run(piece));
-        return;
-    }
-    let found: Vec<Vec<Spike>> = pieces.par_iter_mut().map(run).collect();
-    spikes.extend(found.into_iter().flatten());
 }

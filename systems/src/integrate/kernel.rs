@@ -1,22 +1,24 @@
-//! The step of the fixed-step scheme over runs of rows of one cell type, at most eight at a time.
+//! The step of the fixed-step scheme over blocks of at most eight neurons of one cell type.
 //!
-//! First the gates of all rows move (steady states and decays from the table at the old V, or
-//! evaluated directly), and their products with the conductances are summed by a fixed tree; then
-//! V and Ca of the rows move together. All code is generic over the lane width and inlined into
-//! the entry points of [`super::dispatch`], which give it the processor's vector width; fused
-//! operations make the bits independent of that. Loops are written out where a closure would do:
-//! a closure that is not inlined is compiled for the baseline and calls the library for each
-//! fused operation.
+//! The gates of a neuron are lanes: its steady states and decays are read from the table as they
+//! lie, all gates move at once, and so do the products of open fractions and conductances. The
+//! products of a block's neurons are then transposed once, and from there on lanes are neurons:
+//! sums of currents, membrane, calcium, spike detection.
+//!
+//! All code is generic over the lane width and the vector width and inlined into the entry points
+//! of [`super::dispatch`]; the operations are those of [`crate::simd`], so the bits are the same
+//! for every vector width. Loops are written out where a closure would do: a closure that is not
+//! inlined is compiled for the baseline processor.
 
-use super::columns::Columns;
+use super::block::Block;
 use crate::calcium;
-use crate::channels::{BLOCK, CellType, CellTypes, Gate, Lane};
-use crate::coupling::{Coupling, Kinds};
+use crate::channels::{CellType, CellTypes, Gate};
 use crate::kinetics::{Lanes, Program, Variables};
 use crate::math;
-use crate::membrane::{self, Input};
-use crate::observe::{Armed, Detection, Spike};
-use crate::table::mix;
+use crate::membrane;
+use crate::observe::{Detection, Spike};
+use crate::simd::{Eight, LANES, Real, Row, Simd, Task};
+use crate::table::{locate_eight, mix};
 
 /// How a step finds gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +42,57 @@ pub struct Step {
     pub detection: Detection,
 }
 
+/// Vectors of the widest lane.
+const CHUNKS: usize = 4;
+
+/// What a gate takes from elsewhere than the table.
+#[derive(Clone, Copy)]
+enum Source {
+    /// A factor on the steady state.
+    Factor,
+    /// The decay.
+    Decay,
+    /// Both steady state and decay.
+    Both,
+}
+
+/// A gate that the table does not serve alone.
+#[derive(Clone, Copy)]
+struct Special {
+    source: Source,
+    /// Lane in its vector, as a bit.
+    bit: u8,
+    /// Place among the values of its source that were found for the block.
+    place: usize,
+}
+
+/// A factor of calcium on a steady state.
+enum CalciumFactor<'a> {
+    /// `Ca/(Ca + k)`, k in µM.
+    Saturation(f64),
+    /// Any other.
+    Program(&'a Program),
+}
+
 /// A cell type as the kernel of lane width `W` reads it.
 pub struct KernelType<'a, const W: usize> {
     cell: &'a CellType,
-    reversal: Lane<W>,
-    /// Exponents by slot.
-    powers: [Powers<W>; 2],
+    /// Rows of the table: steady states and decays of the first gates, then of the second ones.
+    rows: &'a [[f64; W]],
+    /// Exponents of the scaled gates.
+    exponents: &'a [f64],
+    reversal: &'a [f64],
+    /// Lanes whose exponent has bit b, by slot, b and vector.
+    powers: [[[u8; CHUNKS]; 3]; 2],
     /// Lanes that carry calcium.
     carriers: Vec<usize>,
+    factors: Vec<CalciumFactor<'a>>,
     scaled: Vec<&'a Gate>,
-    calcium: Vec<(&'a Gate, &'a Program)>,
     direct: Vec<&'a Gate>,
+    /// Gates that the table does not serve alone, by slot and vector.
+    specials: [[Vec<Special>; CHUNKS]; 2],
+    /// dt/C (ms cm²/µF).
+    dt_c: f64,
     calcium_decay: f64,
 }
 
@@ -58,31 +100,65 @@ impl<'a, const W: usize> KernelType<'a, W> {
     /// Reads a cell type for steps like `step`.
     pub fn new(cell: &'a CellType, step: &Step) -> Self {
         let tables = step.kinetics == Kinetics::Tables;
-        let lane = |values: &[f64]| Lane(std::array::from_fn(|k| values[k]));
+        let (mut factored, mut scaled) = (Vec::new(), Vec::new());
+        let mut direct: Vec<&Gate> = cell.gates.iter().collect();
+        if tables {
+            factored = cell.calcium_gates().collect();
+            scaled = cell.scaled_gates().collect();
+            direct = cell.direct_gates().collect();
+        }
+        let mut specials = <[[Vec<Special>; CHUNKS]; 2]>::default();
+        let factors = factored.iter().map(|(gate, _)| *gate).enumerate();
+        let factors = factors.map(|(place, gate)| (Source::Factor, place, gate));
+        let decays = scaled.iter().copied().enumerate();
+        let decays = decays.map(|(place, gate)| (Source::Decay, place, gate));
+        let both = direct.iter().copied().enumerate();
+        let both = both.map(|(place, gate)| (Source::Both, place, gate));
+        for (source, place, gate) in factors.chain(decays).chain(both) {
+            let bit = 1 << (gate.lane % LANES);
+            let special = Special { source, bit, place };
+            specials[gate.slot as usize][gate.lane / LANES].push(special);
+        }
+        let mut powers = [[[0; CHUNKS]; 3]; 2];
+        for slot in 0..2 {
+            for (lane, power) in cell.powers[slot].iter().enumerate() {
+                for bit in 0..3 {
+                    powers[slot][bit][lane / LANES] |= (power >> bit & 1) << (lane % LANES);
+                }
+            }
+        }
         KernelType {
-            reversal: lane(&cell.reversal),
-            powers: [Powers::new(&cell.powers[0]), Powers::new(&cell.powers[1])],
+            rows: cell.table.numbers().as_chunks().0,
+            exponents: cell.exponents.numbers(),
+            reversal: &cell.reversal,
+            powers,
             carriers: (0..cell.channels())
                 .filter(|lane| cell.carries_calcium[*lane] != 0.0)
                 .collect(),
-            scaled: if tables {
-                cell.scaled_gates().collect()
-            } else {
-                Vec::new()
-            },
-            calcium: if tables {
-                cell.calcium_gates().collect()
-            } else {
-                Vec::new()
-            },
-            direct: if tables {
-                cell.direct_gates().collect()
-            } else {
-                cell.gates.iter().collect()
-            },
+            factors: factored
+                .into_iter()
+                .map(|(_, program)| match program.saturation() {
+                    Some(k) => CalciumFactor::Saturation(k),
+                    None => CalciumFactor::Program(program),
+                })
+                .collect(),
+            scaled,
+            direct,
+            specials,
+            dt_c: step.dt / cell.definition.capacitance,
             calcium_decay: cell.pool.map_or(1.0, |pool| math::exp(-step.dt / pool.tau)),
             cell,
         }
+    }
+
+    /// Gates whose rates each neuron scales, in the order of [`Block::rates`].
+    pub fn rated(&self) -> impl Iterator<Item = &Gate> {
+        self.scaled.iter().chain(&self.direct).copied()
+    }
+
+    /// Lanes that carry calcium.
+    pub fn carriers(&self) -> &[usize] {
+        &self.carriers
     }
 }
 
@@ -97,435 +173,417 @@ pub fn kernel_types<'a, const W: usize>(
         .collect()
 }
 
-/// Sums over the lanes of up to eight rows after their gates have moved.
+/// Values of a block. They outlive the step, so that nothing is allocated or cleared in it.
+#[derive(Default)]
+pub struct Scratch {
+    /// Values of the special gates by source and place, by neuron.
+    factors: Vec<Row>,
+    decays: Vec<Row>,
+    both: Vec<[Row; 2]>,
+    /// Conductances by vector, neuron and lane.
+    conductances: [[Row; LANES]; CHUNKS],
+    /// Open fractions of neurons whose calcium influx is not their membrane current.
+    open: Vec<f64>,
+}
+
+impl Scratch {
+    /// Makes room for the blocks of a type.
+    fn fit<const W: usize>(&mut self, ty: &KernelType<W>) {
+        if self.factors.len() < ty.factors.len() {
+            self.factors.resize(ty.factors.len(), [0.0; LANES]);
+        }
+        if self.decays.len() < ty.scaled.len() {
+            self.decays.resize(ty.scaled.len(), [0.0; LANES]);
+        }
+        if self.both.len() < ty.direct.len() {
+            self.both.resize(ty.direct.len(), [[0.0; LANES]; 2]);
+        }
+        if self.open.len() < LANES * W {
+            self.open.resize(LANES * W, 0.0);
+        }
+    }
+}
+
+/// What acts on the membranes of a block: conductance (mS/cm²) and drive (µA/cm²).
 #[derive(Clone, Copy)]
-pub struct Sums {
-    g: [f64; BLOCK],
-    ge: [f64; BLOCK],
-    influx_g: [f64; BLOCK],
-    influx_ge: [f64; BLOCK],
+pub struct Drive<S: Simd> {
+    /// Conductance (mS/cm²).
+    pub g: Eight<S>,
+    /// Conductance times reversal potential, and current (µA/cm²).
+    pub ge: Eight<S>,
 }
 
-/// Sum of all lanes, always by the same tree: halves onto halves. The lanes are used up.
+/// Sums over the channels of a block's neurons after their gates have moved.
+#[derive(Clone, Copy)]
+pub struct Sums<S: Simd> {
+    /// What the membrane feels.
+    pub membrane: Drive<S>,
+    /// What the calcium pool feels.
+    pub influx: Drive<S>,
+}
+
+/// One row of `W` values as vectors: vector `chunk`.
 #[inline(always)]
-fn tree<const W: usize>(x: &mut [f64; W]) -> f64 {
-    let mut width = W;
-    while width > 1 {
-        width /= 2;
-        for k in 0..width {
-            x[k] += x[k + width];
-        }
-    }
-    x[0]
+fn vector<S: Simd, const W: usize>(simd: S, values: &[f64; W], chunk: usize) -> Eight<S> {
+    Eight::load(simd, &values.as_chunks::<LANES>().0[chunk])
 }
 
-/// Exponents of a slot's gates by lane, as their three bits: `set` is 1 and `clear` 0 where a bit
-/// is set.
-struct Powers<const W: usize> {
-    set: [Lane<W>; 3],
-    clear: [Lane<W>; 3],
-}
-
-impl<const W: usize> Powers<W> {
-    fn new(powers: &[u8]) -> Self {
-        let bit = |k: usize, bit: usize| f64::from(powers[k] >> bit & 1);
-        Powers {
-            set: std::array::from_fn(|b| Lane(std::array::from_fn(|k| bit(k, b)))),
-            clear: std::array::from_fn(|b| Lane(std::array::from_fn(|k| 1.0 - bit(k, b)))),
-        }
-    }
-
-    /// A lane to its exponent: the product of x, x², x⁴ where their bit is set, else 1. The
-    /// choice is exact: x*1 + 0 or x*0 + 1.
-    #[inline(always)]
-    fn raise(&self, x: f64, lane: usize) -> f64 {
-        let x2 = x * x;
-        let x4 = x2 * x2;
-        x.mul_add(self.set[0].0[lane], self.clear[0].0[lane])
-            * x2.mul_add(self.set[1].0[lane], self.clear[1].0[lane])
-            * x4.mul_add(self.set[2].0[lane], self.clear[2].0[lane])
-    }
-}
-
-/// Values of a run by row and lane. A buffer that outlives the step: it is not cleared each time,
-/// and what passes through memory is vectorised.
-pub struct Buffer<const W: usize> {
-    /// Steady states and decays by slot.
-    inf: [[Lane<W>; 2]; BLOCK],
-    decay: [[Lane<W>; 2]; BLOCK],
-    /// Open fractions, then conductances and their drives.
-    open: [Lane<W>; BLOCK],
-    products: [[Lane<W>; 2]; BLOCK],
-}
-
-impl<const W: usize> Default for Buffer<W> {
-    fn default() -> Self {
-        Buffer {
-            inf: [[Lane::splat(1.0); 2]; BLOCK],
-            decay: [[Lane::splat(0.0); 2]; BLOCK],
-            open: [Lane::splat(1.0); BLOCK],
-            products: [[Lane::splat(0.0); 2]; BLOCK],
-        }
-    }
-}
-
-/// The `W` values of a row from column `at`.
+/// Values of the gates that the table does not serve alone.
 #[inline(always)]
-fn lanes<const W: usize>(row: &[f64], at: usize) -> &[f64; W] {
-    match row[at..].first_chunk() {
-        Some(lanes) => lanes,
-        None => unreachable!("a row holds four times the lane width"),
-    }
-}
-
-/// V and Ca of a run, the last row repeated to fill the block.
-#[inline(always)]
-fn load<const W: usize>(run: &Columns<W>) -> [[f64; BLOCK]; 2] {
-    let last = run.len() - 1;
-    let mut v = [run.voltage[last].0; BLOCK];
-    let mut ca = [run.calcium[last].0; BLOCK];
-    for (v, x) in v.iter_mut().zip(&*run.voltage) {
-        *v = x.0;
-    }
-    for (ca, x) in ca.iter_mut().zip(&*run.calcium) {
-        *ca = x.0;
-    }
-    [v, ca]
-}
-
-#[inline(always)]
-fn find_targets<const W: usize>(
-    run: &Columns<W>,
-    start: &[[f64; BLOCK]; 2],
+fn find_specials<S: Simd, const W: usize>(
+    simd: S,
+    block: &Block<W>,
     ty: &KernelType<W>,
     step: &Step,
-    t: &mut Buffer<W>,
+    [v, ca]: [Eight<S>; 2],
+    (bins, weights): (&[i32; LANES], &Row),
+    t: &mut Scratch,
 ) {
-    let n = run.len().min(BLOCK);
-    let rate = &run.rate[..n];
-    let [v, ca] = *start;
-    if step.kinetics == Kinetics::Tables {
-        let table = &ty.cell.table;
-        let mut places = [(0, 0.0); BLOCK];
-        for k in 0..n {
-            places[k] = table.locate(v[k]);
-        }
-        for k in 0..n {
-            let (bin, weight) = places[k];
-            let (low, high) = table.rows(bin);
-            for slot in 0..2 {
-                let first = 2 * slot * W;
-                let (from, to) = (lanes::<W>(low, first), lanes::<W>(high, first));
-                let inf = &mut t.inf[k][slot].0;
-                for lane in 0..W {
-                    inf[lane] = mix(from[lane], to[lane], weight);
-                }
-                let (from, to) = (lanes::<W>(low, first + W), lanes::<W>(high, first + W));
-                let decay = &mut t.decay[k][slot].0;
-                for lane in 0..W {
-                    decay[lane] = mix(from[lane], to[lane], weight);
-                }
+    t.fit(ty);
+    for (factor, values) in ty.factors.iter().zip(&mut t.factors) {
+        *values = match factor {
+            CalciumFactor::Saturation(k) => (ca / (ca + ca.constant(*k))).array(),
+            CalciumFactor::Program(program) => {
+                let at = Variables::membrane(Lanes(v.array()), Lanes(ca.array()));
+                program.eval(&at).0
             }
-        }
-        for (j, gate) in ty.scaled.iter().enumerate() {
-            let (slot, lane) = (gate.slot as usize, gate.lane);
-            let mut z = [0.0; BLOCK];
-            for k in 0..n {
-                let (bin, weight) = places[k];
-                let (low, high) = table.rows(bin);
-                let exponent = mix(low[4 * W + j], high[4 * W + j], weight);
-                z[k] = exponent * rate[k].0[slot].0[lane];
-            }
-            let decay = math::exp_lanes(z);
-            for k in 0..n {
-                t.decay[k][slot].0[lane] = decay[k];
-            }
-        }
-        for (gate, factor) in &ty.calcium {
-            let factor = factor.eval(&Variables::membrane(Lanes(v), Lanes(ca))).0;
-            for k in 0..n {
-                t.inf[k][gate.slot as usize].0[gate.lane] *= factor[k];
-            }
-        }
-    }
-    for gate in &ty.direct {
-        let (slot, lane) = (gate.slot as usize, gate.lane);
-        let (inf, tau) = gate.eval_lanes(&Variables::membrane(Lanes(v), Lanes(ca)));
-        let mut z = [0.0; BLOCK];
-        for k in 0..n {
-            z[k] = -step.dt / tau[k] * rate[k].0[slot].0[lane];
-        }
-        let decay = math::exp_lanes(z);
-        for k in 0..n {
-            t.inf[k][slot].0[lane] = inf[k];
-            t.decay[k][slot].0[lane] = decay[k];
-        }
-    }
-}
-
-/// Exact step of gates towards their steady states.
-#[inline(always)]
-fn relax<const W: usize>(x: &mut [f64; W], inf: &[f64; W], decay: &[f64; W]) {
-    for k in 0..W {
-        x[k] = (x[k] - inf[k]).mul_add(decay[k], inf[k]);
-    }
-}
-
-/// Moves the gates of a run and sums their currents.
-#[inline(always)]
-fn gates<const W: usize>(
-    run: &mut Columns<W>,
-    start: &[[f64; BLOCK]; 2],
-    ty: &KernelType<W>,
-    step: &Step,
-    t: &mut Buffer<W>,
-) -> Sums {
-    find_targets(run, start, ty, step, t);
-    // Slices of one length, known to be at most a block: no check is left in the loops.
-    let n = run.len().min(BLOCK);
-    let (activation, inactivation) = (&mut run.activation[..n], &mut run.inactivation[..n]);
-    let (effective, calcium) = (&run.effective[..n], &run.calcium[..n]);
-    for k in 0..n {
-        let m = &mut activation[k].0.0;
-        let h = &mut inactivation[k].0.0;
-        relax(m, &t.inf[k][0].0, &t.decay[k][0].0);
-        relax(h, &t.inf[k][1].0, &t.decay[k][1].0);
-        // Copies, so that no store stands between two loads that the compiler could join.
-        let (m, h) = (*m, *h);
-        t.open[k] = open_fraction(&m, &h, &ty.powers);
-        let [g, ge] = &mut t.products[k];
-        *g = times(&t.open[k], &effective[k].membrane);
-        *ge = if ty.cell.has_nernst {
-            times(g, &reversals(calcium[k].0, ty))
-        } else {
-            times(g, &ty.reversal)
         };
     }
-    let mut sums = Sums {
-        g: [0.0; BLOCK],
-        ge: [0.0; BLOCK],
-        influx_g: [0.0; BLOCK],
-        influx_ge: [0.0; BLOCK],
-    };
+    let stride = ty.scaled.len();
+    let (rates, own_rates) = block.rates.split_at(stride);
+    for (gate, (rate, decay)) in rates.iter().zip(&mut t.decays).enumerate() {
+        let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
+        for k in 0..LANES {
+            let row = bins[k] as usize * stride + gate;
+            low[k] = ty.exponents[row];
+            high[k] = ty.exponents[row + stride];
+        }
+        let (low, high) = (Eight::gather(simd, low), Eight::gather(simd, high));
+        let exponent = mix(low, high, Eight::load(simd, weights));
+        math::exp(exponent * Eight::load(simd, rate)).store(decay);
+    }
+    if ty.direct.is_empty() {
+        return;
+    }
+    let at = Variables::membrane(Lanes(v.array()), Lanes(ca.array()));
+    for ((gate, rate), both) in ty.direct.iter().zip(own_rates).zip(&mut t.both) {
+        let (inf, tau) = gate.eval_lanes(&at);
+        let tau = Eight::load(simd, &tau);
+        let exponent = tau.constant(-step.dt) / tau * Eight::load(simd, rate);
+        *both = [inf, math::exp(exponent).array()];
+    }
+}
+
+/// Moves the gates of one slot and vector of neuron `k`.
+#[inline(always)]
+fn relax<S: Simd>(
+    x: Eight<S>,
+    [mut inf, mut decay]: [Eight<S>; 2],
+    specials: &[Special],
+    t: &Scratch,
+    k: usize,
+) -> Eight<S> {
+    for special in specials {
+        match special.source {
+            Source::Factor => {
+                inf = inf.times_in(special.bit, x.constant(t.factors[special.place][k]));
+            }
+            Source::Decay => {
+                let own = x.constant(t.decays[special.place][k]);
+                decay = own.keep(special.bit, decay);
+            }
+            Source::Both => {
+                let [own_inf, own_decay] = &t.both[special.place];
+                inf = x.constant(own_inf[k]).keep(special.bit, inf);
+                decay = x.constant(own_decay[k]).keep(special.bit, decay);
+            }
+        }
+    }
+    (x - inf).mul_add(decay, inf)
+}
+
+/// `open` times a gate to its exponent, lane by lane.
+#[inline(always)]
+fn raise<S: Simd>(
+    open: Eight<S>,
+    x: Eight<S>,
+    powers: &[[u8; CHUNKS]; 3],
+    chunk: usize,
+) -> Eight<S> {
+    let mut open = open.times_in(powers[0][chunk], x);
+    if powers[1][chunk] | powers[2][chunk] != 0 {
+        let x2 = x * x;
+        open = open.times_in(powers[1][chunk], x2);
+        open = open.times_in(powers[2][chunk], x2 * x2);
+    }
+    open
+}
+
+/// Moves the gates of a block; their conductances go to the work space.
+#[inline(always)]
+fn rows<S: Simd, const W: usize>(
+    simd: S,
+    block: &mut Block<W>,
+    ty: &KernelType<W>,
+    (bins, weights): (&[i32; LANES], &Row),
+    t: &mut Scratch,
+) {
+    let one = Eight::splat(simd, 1.0);
+    let n = block.len();
+    let (activation, inactivation) = (&mut block.activation[..n], &mut block.inactivation[..n]);
+    let effective = &block.effective[..n];
     for k in 0..n {
-        let [g, ge] = &mut t.products[k];
-        sums.g[k] = tree(&mut g.0);
-        sums.ge[k] = tree(&mut ge.0);
-    }
-    for &lane in &ty.carriers {
-        for k in 0..n {
-            let influx = effective[k].influx.0[lane] * t.open[k].0[lane];
-            let reversal = if ty.cell.has_nernst {
-                ty.cell.reversal_at(lane, calcium[k].0)
-            } else {
-                ty.reversal.0[lane]
-            };
-            sums.influx_g[k] += influx;
-            sums.influx_ge[k] = influx.mul_add(reversal, sums.influx_ge[k]);
+        let weight = one.constant(weights[k]);
+        // A place of the table has its own row and the next one, four times the lane width each.
+        let Some(row) = ty.rows[4 * bins[k] as usize..].first_chunk::<8>() else {
+            unreachable!("the last bin is the last but one row");
+        };
+        for chunk in 0..W / LANES {
+            let mut targets = [[one; 2]; 2];
+            for column in 0..4 {
+                let low = vector(simd, &row[column], chunk);
+                let high = vector(simd, &row[column + 4], chunk);
+                targets[column / 2][column % 2] = mix(low, high, weight);
+            }
+            let mut open = one;
+            for (slot, gates) in [&mut activation[k].0, &mut inactivation[k].0]
+                .into_iter()
+                .enumerate()
+            {
+                let x = &mut gates.0.as_chunks_mut::<LANES>().0[chunk];
+                let specials = &ty.specials[slot][chunk];
+                let moved = relax(Eight::load(simd, x), targets[slot], specials, t, k);
+                moved.store(x);
+                open = raise(open, moved, &ty.powers[slot], chunk);
+            }
+            if !block.same_influx {
+                let open = open.array();
+                for lane in 0..LANES {
+                    t.open[k * W + chunk * LANES + lane] = open[lane];
+                }
+            }
+            let conductance = open * vector(simd, &effective[k].membrane.0, chunk);
+            conductance.store(&mut t.conductances[chunk][k]);
         }
     }
-    sums
 }
 
-/// Open fraction m^p h^q of each lane.
+/// Reversal potentials (mV) by lane for each neuron of a block.
 #[inline(always)]
-fn open_fraction<const W: usize>(m: &[f64; W], h: &[f64; W], powers: &[Powers<W>; 2]) -> Lane<W> {
-    let mut open = [0.0; W];
+fn reversals<S: Simd, const W: usize>(ty: &KernelType<W>, ca: Eight<S>) -> [Eight<S>; W] {
+    let mut reversals = [ca; W];
     for lane in 0..W {
-        open[lane] = powers[0].raise(m[lane], lane) * powers[1].raise(h[lane], lane);
+        reversals[lane] = ca.constant(ty.reversal[lane]);
     }
-    Lane(open)
-}
-
-/// Product lane by lane.
-#[inline(always)]
-fn times<const W: usize>(a: &Lane<W>, b: &Lane<W>) -> Lane<W> {
-    let mut product = [0.0; W];
-    for lane in 0..W {
-        product[lane] = a.0[lane] * b.0[lane];
-    }
-    Lane(product)
-}
-
-/// Reversal potentials at calcium `ca` (µM).
-#[inline(always)]
-fn reversals<const W: usize>(ca: f64, ty: &KernelType<W>) -> Lane<W> {
-    let mut reversal = ty.reversal;
-    for (e, nernst) in reversal.0.iter_mut().zip(&ty.cell.nernst) {
-        if let Some((slope, outside)) = nernst {
-            *e = crate::calcium::nernst(*slope, *outside, ca);
+    if ty.cell.has_nernst {
+        let ca = ca.array();
+        for lane in 0..W {
+            if ty.cell.nernst[lane].is_some() {
+                let mut e = ca;
+                for e in &mut e {
+                    *e = ty.cell.reversal_at(lane, *e);
+                }
+                reversals[lane] = reversals[lane].from_array(&e);
+            }
         }
     }
-    reversal
+    reversals
 }
 
-/// What acts on a run's membranes besides their channels.
+/// Moves the gates of a block and sums their currents. V and Ca are those of the step's start.
 #[inline(always)]
-fn add_input<const W: usize>(run: &Columns<W>, coupling: Option<&[Input]>, sums: &mut Sums) {
-    for (k, input) in run.input.iter().take(BLOCK).enumerate() {
-        sums.g[k] += input.conductance;
-        sums.ge[k] += input.current;
-    }
-    if let Some(coupling) = coupling {
-        for (k, index) in run.index.iter().take(BLOCK).enumerate() {
-            let input = coupling[index.0 as usize];
-            sums.g[k] += input.conductance;
-            sums.ge[k] += input.current;
-        }
-    }
-}
-
-/// Moves V by the sums, then Ca; `given` overrides the new voltages by neuron.
-#[inline(always)]
-fn membranes<const W: usize>(
-    run: &mut Columns<W>,
-    start: &[[f64; BLOCK]; 2],
+pub fn gates<S: Simd, const W: usize>(
+    simd: S,
+    block: &mut Block<W>,
     ty: &KernelType<W>,
     step: &Step,
-    sums: &Sums,
-    given: Option<&[Option<f64>]>,
-    spikes: &mut Vec<Spike>,
-) {
-    let [v, ca] = *start;
-    let c = ty.cell.definition.capacitance;
-    let mut new = [0.0; BLOCK];
-    for k in 0..BLOCK {
-        new[k] = membrane::step(v[k], sums.g[k], sums.ge[k], c, step.dt);
-    }
-    if let Some(given) = given {
-        for (new, index) in new.iter_mut().zip(run.index) {
-            *new = given[index.0 as usize].unwrap_or(*new);
+    [v, ca]: [Eight<S>; 2],
+    t: &mut Scratch,
+) -> Sums<S> {
+    let (bins, weights) = locate_eight(v);
+    let places = (&bins, &weights);
+    find_specials(simd, block, ty, step, [v, ca], places, t);
+    rows(simd, block, ty, places, t);
+    let mut by_channel = [v; W];
+    for chunk in 0..W / LANES {
+        let mut by_neuron = [v; LANES];
+        for k in 0..LANES {
+            by_neuron[k] = Eight::load(simd, &t.conductances[chunk][k]);
         }
+        let columns = Eight::transpose(simd, by_neuron);
+        by_channel[chunk * LANES..(chunk + 1) * LANES].copy_from_slice(&columns);
     }
-    let mut ca_new = ca;
-    if let Some(pool) = &ty.cell.pool {
-        for k in 0..BLOCK {
-            let mean = 0.5 * (v[k] + new[k]);
-            let current = sums.influx_g[k].mul_add(mean, -sums.influx_ge[k]);
-            ca_new[k] = calcium::step(pool, ca[k], current, ty.calcium_decay);
-        }
-    }
-    for (x, new) in run.voltage.iter_mut().zip(new) {
-        x.0 = new;
-    }
-    for (x, new) in run.calcium.iter_mut().zip(ca_new) {
-        x.0 = new;
-    }
-    for (k, integral) in run.integral.iter_mut().take(BLOCK).enumerate() {
-        integral.0 = (0.5 * step.dt).mul_add(ca[k] + ca_new[k], integral.0);
-    }
-    let acts = |(armed, new): (&Armed, f64)| step.detection.acts(*armed, new);
-    if run.armed.iter().zip(new).any(acts) {
-        detect(run, step, &v, &new, spikes);
+    let reversals = reversals(ty, ca);
+    Sums {
+        membrane: membrane_sums(&by_channel, &reversals),
+        influx: influx_sums(simd, block, ty, &by_channel, &reversals, t),
     }
 }
 
-/// Follows the spike detection of a run through a step.
+/// Sums over all channels, always by the same tree: halves onto halves.
+#[inline(always)]
+fn membrane_sums<S: Simd, const W: usize>(
+    conductances: &[Eight<S>; W],
+    reversals: &[Eight<S>; W],
+) -> Drive<S> {
+    let (mut g, mut ge) = (*conductances, *conductances);
+    for k in 0..W / 2 {
+        let (a, b) = (conductances[k], conductances[k + W / 2]);
+        g[k] = a + b;
+        ge[k] = a.mul_add(reversals[k], b * reversals[k + W / 2]);
+    }
+    // Written out by length, so that the compiler knows each.
+    if W == 32 {
+        fold::<S, W, 8>(&mut g);
+        fold::<S, W, 8>(&mut ge);
+    }
+    if W >= 16 {
+        fold::<S, W, 4>(&mut g);
+        fold::<S, W, 4>(&mut ge);
+    }
+    fold::<S, W, 2>(&mut g);
+    fold::<S, W, 2>(&mut ge);
+    Drive {
+        g: g[0] + g[1],
+        ge: ge[0] + ge[1],
+    }
+}
+
+/// Adds the second `HALF` of twice as many to the first.
+#[inline(always)]
+fn fold<S: Simd, const W: usize, const HALF: usize>(x: &mut [Eight<S>; W]) {
+    for k in 0..HALF {
+        x[k] = x[k] + x[k + HALF];
+    }
+}
+
+/// Sums over the channels that carry calcium, in lane order.
+#[inline(always)]
+fn influx_sums<S: Simd, const W: usize>(
+    simd: S,
+    block: &Block<W>,
+    ty: &KernelType<W>,
+    conductances: &[Eight<S>; W],
+    reversals: &[Eight<S>; W],
+    t: &Scratch,
+) -> Drive<S> {
+    let zero = Eight::splat(simd, 0.0);
+    let (mut g, mut ge) = (zero, zero);
+    // Over all lanes, so that none is addressed by a number found at run time.
+    for lane in 0..W {
+        if ty.cell.carries_calcium[lane] == 0.0 {
+            continue;
+        }
+        let influx = if block.same_influx {
+            conductances[lane]
+        } else {
+            let mut influx = [0.0; LANES];
+            for k in 0..block.len() {
+                influx[k] = t.open[k * W + lane] * block.effective[k].influx.0[lane];
+            }
+            Eight::load(simd, &influx)
+        };
+        g = g + influx;
+        ge = influx.mul_add(reversals[lane], ge);
+    }
+    Drive { g, ge }
+}
+
+/// Moves Ca to the end of a step that takes V from `v` to `new`, and detects spikes.
+#[inline(always)]
+pub fn finish<S: Simd, const W: usize>(
+    block: &mut Block<W>,
+    ty: &KernelType<W>,
+    step: &Step,
+    influx: &Drive<S>,
+    [v, new]: [Eight<S>; 2],
+    spikes: &mut Vec<Spike>,
+) {
+    let ca = v.from_array(&block.calcium);
+    let mut ca_new = ca;
+    if let Some(pool) = &ty.cell.pool {
+        let mean = v.constant(0.5) * (v + new);
+        let current = influx.g.mul_add(mean, -influx.ge);
+        ca_new = calcium::step(pool, ca, current, v.constant(ty.calcium_decay));
+    }
+    ca_new.store(&mut block.calcium);
+    let integral = v.from_array(&block.integral);
+    let half = v.constant(0.5 * step.dt);
+    half.mul_add(ca + ca_new, integral)
+        .store(&mut block.integral);
+    let above = v.constant(step.detection.threshold).less(new);
+    let below = new.less(v.constant(step.detection.rearm));
+    if above & block.armed | below & !block.armed & block.valid != 0 {
+        detect(block, step, &v.array(), &new.array(), spikes);
+    }
+}
+
+/// Follows the spike detection of a block through a step.
 #[cold]
 #[inline(never)]
 fn detect<const W: usize>(
-    run: &mut Columns<W>,
+    block: &mut Block<W>,
     step: &Step,
-    v: &[f64; BLOCK],
-    new: &[f64; BLOCK],
+    v: &Row,
+    new: &Row,
     spikes: &mut Vec<Spike>,
 ) {
-    for (k, armed) in run.armed.iter_mut().take(BLOCK).enumerate() {
-        if let Some(fraction) = step.detection.detect(armed, v[k], new[k]) {
+    for k in 0..block.len() {
+        let mut armed = block.armed(k);
+        if let Some(fraction) = step.detection.detect(&mut armed, v[k], new[k]) {
             let t_ms = fraction.mul_add(step.dt, step.start);
-            let neuron = run.index[k];
+            let neuron = block.index[k];
             spikes.push(Spike { t_ms, neuron });
         }
+        block.arm(k, armed);
     }
 }
 
-/// One step of a run of an uncoupled or explicitly coupled table.
-#[inline(always)]
-pub fn step_run<const W: usize>(
-    run: &mut Columns<W>,
-    ty: &KernelType<W>,
-    step: &Step,
-    coupling: Option<&[Input]>,
-    buffer: &mut Buffer<W>,
-    spikes: &mut Vec<Spike>,
-) {
-    let start = load(run);
-    let mut sums = gates(run, &start, ty, step, buffer);
-    add_input(run, coupling, &mut sums);
-    membranes(run, &start, ty, step, &sums, None, spikes);
+/// One step of a block.
+pub struct BlockStep<'p, 'a, const W: usize> {
+    /// The block.
+    pub block: &'p mut Block<'a, W>,
+    /// Its cell type.
+    pub ty: &'p KernelType<'p, W>,
+    /// The step.
+    pub step: &'p Step,
+    /// Conductance (mS/cm²) and drive (µA/cm²) of its edges.
+    pub coupling: Option<[Row; 2]>,
+    /// V at the start (mV).
+    pub old: &'p Row,
+    /// V at the end (mV).
+    pub new: &'p mut Row,
+    /// Where strong junctions are still to be reckoned with, the step goes only up to the membrane:
+    /// its conductance and the conductance and drive of the calcium influx go here.
+    pub sums: Option<&'p mut [Row; 3]>,
+    /// Work space.
+    pub scratch: &'p mut Scratch,
+    /// Spikes found.
+    pub spikes: &'p mut Vec<Spike>,
 }
 
-/// First half of a step with implicit junctions: gates, and the sums by neuron.
-#[inline(always)]
-pub fn gates_run<const W: usize>(
-    run: &mut Columns<W>,
-    ty: &KernelType<W>,
-    step: &Step,
-    coupling: &[Input],
-    totals: &mut [Input],
-    buffer: &mut Buffer<W>,
-) -> Sums {
-    let mut sums = gates(run, &load(run), ty, step, buffer);
-    add_input(run, Some(coupling), &mut sums);
-    for (k, index) in run.index.iter().take(BLOCK).enumerate() {
-        totals[index.0 as usize] = Input {
-            conductance: sums.g[k],
-            current: sums.ge[k],
-        };
-    }
-    sums
-}
+impl<const W: usize> Task for BlockStep<'_, '_, W> {
+    type Output = ();
 
-/// Second half: membranes, with the voltages of implicit groups given.
-#[inline(always)]
-pub fn membranes_run<const W: usize>(
-    run: &mut Columns<W>,
-    ty: &KernelType<W>,
-    step: &Step,
-    sums: &Sums,
-    solved: &[Option<f64>],
-    spikes: &mut Vec<Spike>,
-) {
-    membranes(run, &load(run), ty, step, sums, Some(solved), spikes);
-}
-
-/// Voltages of a table into the array by neuron.
-#[inline(always)]
-pub fn publish<const W: usize>(columns: &Columns<W>, voltage: &mut [f64]) {
-    for (index, v) in columns.index.iter().zip(&*columns.voltage) {
-        voltage[index.0 as usize] = v.0;
-    }
-}
-
-/// New voltages of the implicit groups from the totals of their cells.
-pub fn solve_implicit(
-    coupling: &mut Coupling,
-    kinds: &Kinds,
-    capacitance: impl Fn(usize) -> f64,
-    step: &Step,
-    totals: &[Input],
-    voltage: &[f64],
-    solved: &mut [Option<f64>],
-) {
-    let mut groups = std::mem::take(&mut coupling.implicit);
-    for group in &mut groups {
-        let cells = group.cells().to_vec();
-        let x = group.solve(|i, add| {
-            let neuron = cells[i] as usize;
-            let (total, c, v) = (totals[neuron], capacitance(neuron), voltage[neuron]);
-            let k = step.dt / c * math::relative_decay(total.conductance * step.dt / c);
-            for (partner, g) in coupling.junctions(kinds, voltage, neuron) {
-                if let Ok(j) = cells.binary_search(&partner) {
-                    let a = k * g;
-                    add(i, -a);
-                    add(j, a);
-                }
-            }
-            membrane::step(v, total.conductance, total.current, c, step.dt)
-        });
-        for (cell, v) in cells.iter().zip(x) {
-            solved[*cell as usize] = Some(*v);
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (block, ty, step) = (self.block, self.ty, self.step);
+        let v = Eight::load(simd, self.old);
+        let ca = Eight::load(simd, &block.calcium);
+        let channels = gates(simd, block, ty, step, [v, ca], self.scratch);
+        let mut g = channels.membrane.g + Eight::load(simd, &block.conductance);
+        let mut ge = channels.membrane.ge + Eight::load(simd, &block.current);
+        if let Some([coupling, drive]) = &self.coupling {
+            g = g + Eight::load(simd, coupling);
+            ge = ge + Eight::load(simd, drive);
         }
+        let new = membrane::step(v, g, ge, v.constant(ty.dt_c));
+        new.store(self.new);
+        if let Some(sums) = self.sums {
+            let influx = channels.influx;
+            *sums = [g.array(), influx.g.array(), influx.ge.array()];
+            return;
+        }
+        finish(block, ty, step, &channels.influx, [v, new], self.spikes);
     }
-    coupling.implicit = groups;
 }

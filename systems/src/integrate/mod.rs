@@ -3,15 +3,18 @@
 //! Two schemes share the subjects' right-hand sides: [`exponential`] (fixed step, the engine's
 //! workhorse) and [`reference`](mod@reference) (adaptive order 5, for validation).
 
+mod block;
 mod columns;
 mod dispatch;
 pub mod exponential;
 mod kernel;
+pub mod plan;
 pub mod reference;
 
 use bevy_ecs::prelude::*;
 
 pub use columns::{Columns, NeuronTables};
+pub use dispatch::Kernel;
 pub use reference::Reference;
 
 use crate::observe::Observers;

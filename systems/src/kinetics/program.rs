@@ -191,6 +191,21 @@ fn need_of_all<const K: usize>(operands: [&Node; K]) -> usize {
 }
 
 impl Program {
+    /// k where the program is `Ca/(Ca + k)`, which the kernels know by heart.
+    pub fn saturation(&self) -> Option<f64> {
+        let ca = Variable::Ca as u8;
+        let [number, sum, quotient] = &*self.instructions else {
+            return None;
+        };
+        let Operation::Number(k) = number.operation else {
+            return None;
+        };
+        let sums = [(ca, number.to), (number.to, ca)];
+        let is_sum = |(a, b)| sum.operation == Operation::Binary(Binary::Add, a, b);
+        let is_quotient = quotient.operation == Operation::Binary(Binary::Div, ca, sum.to);
+        (sums.into_iter().any(is_sum) && is_quotient).then_some(k)
+    }
+
     /// The value at a point. Compiled for the processor features of the caller.
     #[inline(always)]
     pub fn eval<N: Number>(&self, at: &Variables<N>) -> N {

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Row, Simd};
+use super::{LANES, Row, Simd, Task};
 
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -145,12 +145,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn select(
-        self,
-        mask: [__m256d; 2],
-        a: [__m256d; 2],
-        b: [__m256d; 2],
-    ) -> [__m256d; 2] {
+    fn select(self, mask: [__m256d; 2], a: [__m256d; 2], b: [__m256d; 2]) -> [__m256d; 2] {
         // SAFETY: `self` proves the features.
         unsafe {
             [
@@ -219,5 +214,15 @@ impl Simd for Avx2 {
             }
         }
         columns
+    }
+
+    #[inline(always)]
+    fn call<T: Task>(self, task: T) -> T::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<T: Task>(simd: Avx2, task: T) -> T::Output {
+            task.run(simd)
+        }
+        // SAFETY: `self` proves the features that `compiled` is compiled for.
+        unsafe { compiled(self, task) }
     }
 }

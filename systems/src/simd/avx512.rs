@@ -5,9 +5,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Row, Simd};
+use super::{LANES, Row, Simd, Task};
 
-/// Proof that the processor has AVX-512 F, DQ, VL, AVX2 and FMA.
+/// Proof that the processor has AVX-512 F, DQ, VL, BW, AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512(());
 
@@ -15,7 +15,7 @@ impl Avx512 {
     /// The proof.
     ///
     /// # Safety
-    /// The processor has AVX-512 F, DQ, VL, AVX2 and FMA.
+    /// The processor has AVX-512 F, DQ, VL, BW, AVX2 and FMA.
     #[inline(always)]
     pub unsafe fn new() -> Self {
         Avx512(())
@@ -155,5 +155,15 @@ impl Simd for Avx512 {
                 _mm512_shuffle_f64x2::<0b11_01_11_01>(bd_odd, fh_odd),
             ]
         }
+    }
+
+    #[inline(always)]
+    fn call<T: Task>(self, task: T) -> T::Output {
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+        fn compiled<T: Task>(simd: Avx512, task: T) -> T::Output {
+            task.run(simd)
+        }
+        // SAFETY: `self` proves the features that `compiled` is compiled for.
+        unsafe { compiled(self, task) }
     }
 }

@@ -64,6 +64,18 @@ pub trait Simd: Copy + Send + Sync {
     fn whole(self, x: Self::Vector) -> (Self::Vector, [i32; LANES]);
     /// Lane i of vector j becomes lane j of vector i.
     fn transpose(self, rows: [Self::Vector; LANES]) -> [Self::Vector; LANES];
+    /// Does a task in a function of its own, compiled for this vector width.
+    fn call<T: Task>(self, task: T) -> T::Output;
+}
+
+/// Work for any vector width. Its body must be inlined (`#[inline(always)]`) to be compiled for
+/// the width of the caller.
+pub trait Task {
+    /// What comes out.
+    type Output;
+
+    /// Does it.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
 /// Arithmetic that `f64` and [`Eight`] share.
@@ -143,6 +155,12 @@ impl<S: Simd> Eight<S> {
         Eight { simd, vector }
     }
 
+    /// From memory, of the same vector width.
+    #[inline(always)]
+    pub fn from_array(self, x: &Row) -> Self {
+        Eight::load(self.simd, x)
+    }
+
     /// To memory.
     #[inline(always)]
     pub fn store(self, to: &mut Row) {
@@ -166,7 +184,9 @@ impl<S: Simd> Eight<S> {
     /// self in the lanes of `bits`, else `other`.
     #[inline(always)]
     pub fn keep(self, bits: u8, other: Self) -> Self {
-        let vector = self.simd.select(self.simd.mask(bits), self.vector, other.vector);
+        let vector = self
+            .simd
+            .select(self.simd.mask(bits), self.vector, other.vector);
         Eight { vector, ..self }
     }
 

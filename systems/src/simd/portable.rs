@@ -1,6 +1,6 @@
 //! Eight numbers as an array, for processors without AVX2 and FMA: correct and slow.
 
-use super::{LANES, Row, Simd};
+use super::{LANES, Row, Simd, Task};
 
 /// Arrays.
 #[derive(Clone, Copy, Debug)]
@@ -88,5 +88,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn transpose(self, rows: [Row; LANES]) -> [Row; LANES] {
         std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
+    }
+
+    #[inline(never)]
+    fn call<T: Task>(self, task: T) -> T::Output {
+        task.run(self)
     }
 }

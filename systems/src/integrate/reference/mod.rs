@@ -17,6 +17,7 @@ use crate::homeostasis::{BelowZero, Homeostat};
 use crate::neuromodulation::Controller;
 use crate::observe::{Detection, Spikes};
 use crate::schedule::{Clock, NeuronIndex, Neurons, Stretch};
+use crate::simd::{Simd, Task};
 
 pub use dormand_prince::{StepError, integrate};
 pub use network::Ode;
@@ -40,6 +41,23 @@ impl Default for Reference {
     }
 }
 
+/// The integration of a network as one ODE from `t0` to `t1` (ms). Its loops are plain code, only
+/// compiled for the vector width.
+struct Integrate<'p, 'a> {
+    ode: &'p mut Ode<'a>,
+    t0: f64,
+    t1: f64,
+}
+
+impl Task for Integrate<'_, '_> {
+    type Output = Result<(), StepError>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Self::Output {
+        integrate(self.ode, self.t0, self.t1)
+    }
+}
+
 /// Regulators of the neurons that have any.
 type RegulatorData = (
     &'static NeuronIndex,
@@ -54,6 +72,7 @@ pub fn advance(
     mut tables: NeuronTables,
     mut lanes: network::Conductances,
     mut regulators: Query<RegulatorData, Or<(With<Homeostat>, With<Controller>)>>,
+    kernel: Res<dispatch::Kernel>,
     types: Res<CellTypes>,
     kinds: Res<Kinds>,
     neurons: Res<Neurons>,
@@ -97,7 +116,12 @@ pub fn advance(
         *detection,
         *settings,
     );
-    let result = dispatch::ode(&mut ode, t0, t1);
+    let ode_steps = Integrate {
+        ode: &mut ode,
+        t0,
+        t1,
+    };
+    let result = dispatch::run(*kernel, ode_steps);
     settings.step = ode.next_step();
     spikes.list.append(&mut ode.spikes);
     let falls = std::mem::take(&mut ode.falls);

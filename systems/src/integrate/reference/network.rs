@@ -339,7 +339,7 @@ impl<'a> Ode<'a> {
         }
         if !self.coupling.is_empty() {
             self.coupling
-                .gather(self.kinds, &self.voltage, true, &mut self.felt);
+                .gather(self.kinds, &self.voltage, &mut self.felt);
         }
         self.regulate(y, dy);
         for group in &self.groups {

@@ -1,0 +1,108 @@
+//! Eight neurons of one cell type, ready for the kernel.
+//!
+//! Gates stay where they are, in the columns of the tables; the few numbers of which each neuron
+//! has one are copied for the stretch, so that eight of them are one vector whatever their rows.
+//! A block that is not full repeats its last neuron.
+
+use super::columns::Columns;
+use super::kernel::KernelType;
+use crate::channels::{Activation, Effective, Inactivation};
+use crate::observe::Armed;
+use crate::schedule::NeuronIndex;
+use crate::simd::{LANES, Row};
+
+/// A block for the length of a stretch.
+pub struct Block<'a, const W: usize> {
+    /// Cell type.
+    pub kind: usize,
+    /// Places in the scene's order; as many as the block has neurons.
+    pub index: &'a [NeuronIndex],
+    /// Conductances as felt.
+    pub effective: &'a [Effective<W>],
+    /// First gates.
+    pub activation: &'a mut [Activation<W>],
+    /// Second gates.
+    pub inactivation: &'a mut [Inactivation<W>],
+    /// Factors on rates by gate, see [`KernelType::rated`].
+    pub rates: Vec<Row>,
+    /// Calcium (µM).
+    pub calcium: Row,
+    /// Calcium integrals (µM ms).
+    pub integral: Row,
+    /// Input conductances (mS/cm²).
+    pub conductance: Row,
+    /// Input currents (µA/cm²).
+    pub current: Row,
+    /// Bit k: whether spike detection of neuron k is armed.
+    pub armed: u8,
+    /// Bit k: whether there is a neuron k.
+    pub valid: u8,
+    /// Whether the conductances that carry calcium are for the pool what they are for the membrane.
+    pub same_influx: bool,
+    home: Columns<'a, W>,
+}
+
+/// What `value` gives for each row, the last one repeated.
+fn repeated(n: usize, value: impl Fn(usize) -> f64) -> Row {
+    std::array::from_fn(|k| value(k.min(n - 1)))
+}
+
+impl<'a, const W: usize> Block<'a, W> {
+    /// A block of the rows of `home`, at least one and at most eight; their voltages (mV) go to
+    /// `voltage`.
+    pub fn new(mut home: Columns<'a, W>, ty: &KernelType<W>, voltage: &mut Row) -> Self {
+        let n = home.len();
+        *voltage = repeated(n, |k| home.voltage[k].0);
+        let rates = ty.rated().map(|gate| {
+            let slot = gate.slot as usize;
+            repeated(n, |k| home.rate[k].0[slot].0[gate.lane])
+        });
+        let same = |e: &Effective<W>| {
+            let mut carriers = ty.carriers().iter();
+            carriers.all(|lane| e.influx.0[*lane].to_bits() == e.membrane.0[*lane].to_bits())
+        };
+        let bit = |k: usize| u8::from(home.armed[k].0) << k;
+        Block {
+            kind: home.kind[0].0 as usize,
+            rates: rates.collect(),
+            calcium: repeated(n, |k| home.calcium[k].0),
+            integral: repeated(n, |k| home.integral[k].0),
+            conductance: repeated(n, |k| home.input[k].conductance),
+            current: repeated(n, |k| home.input[k].current),
+            armed: (0..n).map(bit).fold(0, |a, b| a | b),
+            valid: u8::MAX >> (LANES - n),
+            same_influx: home.effective.iter().all(same),
+            index: home.index,
+            effective: home.effective,
+            activation: std::mem::take(&mut home.activation),
+            inactivation: std::mem::take(&mut home.inactivation),
+            home,
+        }
+    }
+
+    /// Number of neurons.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether spike detection of neuron `k` is armed.
+    pub fn armed(&self, k: usize) -> Armed {
+        Armed(self.armed >> k & 1 == 1)
+    }
+
+    /// Arms or disarms spike detection of neuron `k`.
+    pub fn arm(&mut self, k: usize, armed: Armed) {
+        self.armed = self.armed & !(1 << k) | u8::from(armed.0) << k;
+    }
+
+    /// Gives everything back to the columns.
+    pub fn store(self, voltage: &Row) {
+        for k in 0..self.len() {
+            self.home.voltage[k].0 = voltage[k];
+            self.home.calcium[k].0 = self.calcium[k];
+            self.home.integral[k].0 = self.integral[k];
+            self.home.armed[k] = self.armed(k);
+        }
+    }
+}
