@@ -164,6 +164,24 @@ impl Gate {
         factor * eval_removable(&self.tau, v, |v| Variables::membrane(v, ca)).unwrap_or(f64::NAN)
     }
 
+    /// Whether no table serves it: V and calcium do not come apart.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.route, Route::Direct)
+    }
+
+    /// Whether each neuron scales its time constant.
+    pub fn is_scaled(&self) -> bool {
+        self.tau_factor.is_some()
+    }
+
+    /// Function of calcium by which its tabulated steady state is multiplied.
+    pub fn calcium_factor(&self) -> Option<&Program> {
+        match &self.route {
+            Route::Table { calcium } => calcium.as_ref(),
+            Route::Direct => None,
+        }
+    }
+
     /// Program of the steady state.
     pub fn inf_program(&self) -> &Program {
         &self.inf
@@ -313,8 +331,10 @@ pub struct CellType {
     /// The table of the step it was built for: rows of steady state and decay of the first gates,
     /// then of the second ones, by lane.
     pub table: Table,
-    /// Exponents -dt/tau of [`CellType::scaled_gates`], in their order.
-    pub exponents: Table,
+    /// Steady state and decay of [`CellType::apart_gates`], in their order; for a gate whose time
+    /// constant each neuron scales, the exponent -dt/tau instead of the decay. Steady states are
+    /// without their factor of calcium.
+    pub apart: Table,
     parameters: Vec<f64>,
     /// Whether each parameter is worked into the table.
     tabulated: Vec<bool>,
@@ -348,7 +368,7 @@ impl CellType {
 
     /// Bytes of the table of a definition, about: factors on time constants add a few columns.
     pub fn table_bytes(definition: &CellDefinition) -> usize {
-        4 * width_of(definition.channels.len()).unwrap_or(WIDTHS[2])
+        8 * width_of(definition.channels.len()).unwrap_or(WIDTHS[2])
             * table::ROWS
             * size_of::<f64>()
     }
@@ -381,7 +401,7 @@ impl CellType {
             pool: resolve_pool(definition, area)?,
             area,
             table: Table::default(),
-            exponents: Table::default(),
+            apart: Table::default(),
             parameters: parameters.to_vec(),
             tabulated: tabulated_parameters(definition),
         };
@@ -432,14 +452,10 @@ impl CellType {
         let tabulated: Vec<TabulatedGate> = self
             .gates
             .iter()
-            .filter(|g| matches!(g.route, Route::Table { .. }))
-            .map(|g| TabulatedGate {
-                column: 2 * (g.slot as usize) * self.width + g.lane,
-                inf: &g.inf_of_v,
-                tau: &g.tau,
-            })
+            .filter(|g| !g.is_direct())
+            .map(|g| tabulated_gate(g, self.width))
             .collect();
-        let table = Table::build(4 * self.width, |row, v| {
+        let table = Table::build(self.width, 4, |row, v| {
             default_row(row, self.width);
             tabulated.iter().try_for_each(|gate| {
                 let (inf, tau) = gate.sample(v)?;
@@ -448,23 +464,25 @@ impl CellType {
                 Ok(())
             })
         });
-        // A gate with a per-cell factor needs the exponent -dt/tau instead of its exponential.
-        let scaled: Vec<TabulatedGate> = self
-            .scaled_gates()
-            .map(|g| TabulatedGate {
-                column: 2 * (g.slot as usize) * self.width + g.lane,
-                inf: &g.inf_of_v,
-                tau: &g.tau,
-            })
-            .collect();
-        let exponents = Table::build(scaled.len(), |row, v| {
-            scaled.iter().zip(row).try_for_each(|(gate, x)| {
-                *x = table::exponent(gate.sample(v)?.1, dt);
-                Ok(())
-            })
+        let apart: Vec<&Gate> = self.apart_gates().collect();
+        let own = Table::build(1, 2 * apart.len(), |row, v| {
+            let (columns, _) = row.as_chunks_mut::<2>();
+            for (gate, column) in apart.iter().zip(columns) {
+                if gate.is_direct() {
+                    continue;
+                }
+                let (inf, tau) = tabulated_gate(gate, self.width).sample(v)?;
+                // A gate with a per-cell factor needs -dt/tau instead of its exponential.
+                let second = match gate.is_scaled() {
+                    true => table::exponent(tau, dt),
+                    false => table::decay(tau, dt),
+                };
+                *column = [inf, second];
+            }
+            Ok(())
         });
-        let tables = table.and_then(|table| Ok((table, exponents?)));
-        (self.table, self.exponents) = tables.map_err(|e| {
+        let tables = table.and_then(|table| Ok((table, own?)));
+        (self.table, self.apart) = tables.map_err(|e| {
             let gate = self
                 .gates
                 .iter()
@@ -516,28 +534,20 @@ impl CellType {
         self.gates.iter().find(|g| g.lane == lane && g.name == gate)
     }
 
-    /// Gates whose table row holds the exponent -dt/tau because each neuron scales it.
-    pub fn scaled_gates(&self) -> impl Iterator<Item = &Gate> {
-        self.gates
-            .iter()
-            .filter(|g| g.tau_factor.is_some() && matches!(g.route, Route::Table { .. }))
+    /// Lanes of the channels that a row of the table does not serve alone: a gate reads calcium or
+    /// each neuron scales its time constant.
+    pub fn apart_lanes(&self) -> impl Iterator<Item = usize> {
+        let alone = |lane: usize| {
+            let mut gates = self.gates.iter().filter(|g| g.lane == lane);
+            gates.all(|g| !g.is_direct() && !g.is_scaled() && g.calcium_factor().is_none())
+        };
+        (0..self.channels()).filter(move |lane| !alone(*lane))
     }
 
-    /// Gates whose tabulated steady state is multiplied by a function of calcium.
-    pub fn calcium_gates(&self) -> impl Iterator<Item = (&Gate, &Program)> {
-        self.gates.iter().filter_map(|g| match &g.route {
-            Route::Table {
-                calcium: Some(program),
-            } => Some((g, program)),
-            _ => None,
-        })
-    }
-
-    /// Gates that no table serves.
-    pub fn direct_gates(&self) -> impl Iterator<Item = &Gate> {
-        self.gates
-            .iter()
-            .filter(|g| matches!(g.route, Route::Direct))
+    /// Gates of the channels of [`CellType::apart_lanes`].
+    pub fn apart_gates(&self) -> impl Iterator<Item = &Gate> {
+        let gates = self.gates.iter();
+        gates.filter(|g| self.apart_lanes().any(|lane| lane == g.lane))
     }
 
     /// Factors on tau by slot and lane for a neuron with the given parameters.
@@ -629,6 +639,16 @@ impl CellType {
 /// The smallest width that holds `n` channels.
 fn width_of(n: usize) -> Option<usize> {
     WIDTHS.into_iter().find(|width| *width >= n)
+}
+
+/// A gate for a table whose rows hold steady states and decays of the first gates, then of the
+/// second ones, by lane.
+fn tabulated_gate(gate: &Gate, width: usize) -> TabulatedGate<'_> {
+    TabulatedGate {
+        column: 2 * (gate.slot as usize) * width + gate.lane,
+        inf: &gate.inf_of_v,
+        tau: &gate.tau,
+    }
 }
 
 fn resolve_pool(

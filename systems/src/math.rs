@@ -16,6 +16,8 @@ const LN_2_LOW: f64 = 2.3190468138462996e-17;
 const ROUND: f64 = 6_755_399_441_055_744.0;
 /// Above this `exp` is infinite.
 const HIGHEST: f64 = 709.782712893384;
+/// Up to here from zero nothing is reduced: ln(2)/2 less a little.
+const NEAR: f64 = 0.34;
 /// Below this `exp` is zero; just above the logarithm of the smallest normal number.
 const LOWEST: f64 = -708.396;
 
@@ -35,33 +37,53 @@ const TAIL: [f64; 11] = [
 ];
 
 /// `x = k ln 2 + r` with |r| <= ln(2)/2, and what exponentials are made of.
+#[derive(Clone, Copy)]
 struct Reduced<T> {
     /// k as an addend to the exponent field of a number, in the low bits.
     exponent: T,
     /// r, rounded.
     r: T,
-    /// `exp(r) - 1 - r`, with what the rounding of r left over.
-    tail: T,
+    /// `(exp(r) - 1 - r)/r^2`.
+    series: T,
+    /// What the rounding of r left over.
+    lost: T,
 }
 
 #[inline(always)]
 fn reduced<T: Real>(x: T) -> Reduced<T> {
-    let c = |k: usize| x.constant(TAIL[k]);
     let exponent = x.mul_add(x.constant(LOG2_E), x.constant(ROUND));
     let k = exponent - x.constant(ROUND);
     let high = k.mul_add(x.constant(-LN_2), x);
     let r = k.mul_add(x.constant(-LN_2_LOW), high);
     let lost = k.mul_add(x.constant(-LN_2_LOW), high - r);
-    let (r2, r4) = (r * r, (r * r) * (r * r));
-    let low = c(3).mul_add(r, c(2)).mul_add(r2, c(1).mul_add(r, c(0)));
-    let middle = c(7).mul_add(r, c(6)).mul_add(r2, c(5).mul_add(r, c(4)));
-    let high = c(10).mul_add(r2, c(9).mul_add(r, c(8)));
-    let sum = high.mul_add(r4, middle).mul_add(r4, low);
     Reduced {
         exponent,
         r,
-        tail: sum.mul_add(r2, lost),
+        series: series(r),
+        lost,
     }
+}
+
+/// `(exp(r) - 1 - r)/r^2` for |r| <= ln(2)/2.
+#[inline(always)]
+fn series<T: Real>(r: T) -> T {
+    let mut c = [r; TAIL.len()];
+    for k in 0..TAIL.len() {
+        c[k] = r.constant(TAIL[k]);
+    }
+    let (r2, r4) = (r * r, (r * r) * (r * r));
+    let low = c[3].mul_add(r, c[2]).mul_add(r2, c[1].mul_add(r, c[0]));
+    let middle = c[7].mul_add(r, c[6]).mul_add(r2, c[5].mul_add(r, c[4]));
+    let high = c[10].mul_add(r2, c[9].mul_add(r, c[8]));
+    high.mul_add(r4, middle).mul_add(r4, low)
+}
+
+/// Whether nothing of `x` needs reducing: k would be 0, and the result has the same bits without.
+/// It is worth a branch, for the reduction is a third of what one waits for.
+#[inline(always)]
+fn near_zero<T: Real>(x: T) -> bool {
+    let (below, above) = (x.constant(-NEAR), x.constant(NEAR));
+    !(x.any_less(below) | above.any_less(x))
 }
 
 /// Exponential within 0.7 units in the last place; zero below -708.396 (no subnormal results),
@@ -69,8 +91,18 @@ fn reduced<T: Real>(x: T) -> Reduced<T> {
 #[inline(always)]
 pub fn exp<T: Real>(x: T) -> T {
     let (one, zero) = (x.constant(1.0), x.constant(0.0));
+    if near_zero(x) {
+        let high = one + x;
+        return high + ((one - high + x) + series(x).mul_add(x * x, zero));
+    }
     let infinity = x.constant(f64::INFINITY);
-    let Reduced { exponent, r, tail } = reduced(x);
+    let Reduced {
+        exponent,
+        r,
+        series,
+        lost,
+    } = reduced(x);
+    let tail = series.mul_add(r * r, lost);
     let high = one + r;
     let y = (high + ((one - high + r) + tail)).add_exponent(exponent);
     let y = x.if_less(x.constant(LOWEST), zero, y);
@@ -92,11 +124,17 @@ pub fn exp_lanes<const N: usize>(x: [f64; N]) -> [f64; N] {
 /// `exp(x) - 1`, accurate near zero.
 #[inline(always)]
 pub fn expm1<T: Real>(x: T) -> T {
-    let (one, lowest) = (x.constant(1.0), x.constant(-50.0));
-    let bounded = x.if_less(lowest, lowest, x);
-    let Reduced { exponent, r, tail } = reduced(bounded);
-    let scale = one.add_exponent(exponent);
-    let near = (r + tail).mul_add(scale, scale - one);
+    let lowest = x.constant(-50.0);
+    far_expm1(x, reduced(x.if_less(lowest, lowest, x)))
+}
+
+/// `exp(x) - 1` from what it was reduced to.
+#[inline(always)]
+fn far_expm1<T: Real>(x: T, reduced: Reduced<T>) -> T {
+    let one = x.constant(1.0);
+    let tail = reduced.series.mul_add(reduced.r * reduced.r, reduced.lost);
+    let scale = one.add_exponent(reduced.exponent);
+    let near = (reduced.r + tail).mul_add(scale, scale - one);
     // Beyond 2^54 the 1 is below the last bit, and 2^k itself may overflow.
     let far = x.constant(40.0);
     if far.any_less(x) {
@@ -105,14 +143,22 @@ pub fn expm1<T: Real>(x: T) -> T {
     near
 }
 
-/// `(exp(x) - 1)/x`; 1 at zero.
+/// `(exp(x) - 1)/x`; 1 at zero. Near zero the series itself, which needs no division.
 #[inline(always)]
 pub fn exprel<T: Real>(x: T) -> T {
-    let (one, zero) = (x.constant(1.0), x.constant(0.0));
-    let y = expm1(x) / x;
-    let y = x.if_less(zero, y, zero.if_less(x, y, one));
+    let one = x.constant(1.0);
+    if near_zero(x) {
+        return x.mul_add(series(x), one);
+    }
+    let lowest = x.constant(-50.0);
+    let reduced = reduced(x.if_less(lowest, lowest, x));
+    // Where nothing is reduced r is x.
+    let near = x.mul_add(reduced.series, one);
+    let far = far_expm1(x, reduced) / x;
     // Infinity itself, and no number.
-    x.if_less(x.constant(f64::INFINITY), y, x)
+    let far = x.if_less(x.constant(f64::INFINITY), far, x);
+    let (below, above) = (x.constant(-NEAR), x.constant(NEAR));
+    x.if_less(below, far, above.if_less(x, far, near))
 }
 
 /// `(1 - exp(-z))/z` for z of either sign; 1 at zero.

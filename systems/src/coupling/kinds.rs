@@ -62,7 +62,7 @@ pub struct CompiledKind {
 
 impl CompiledKind {
     /// Bytes of the table of a chemical kind.
-    pub const TABLE_BYTES: usize = COLUMNS * table::ROWS * size_of::<f64>();
+    pub const TABLE_BYTES: usize = 2 * COLUMNS * table::ROWS * size_of::<f64>();
 
     fn compile(kind: &SynapseKind, parameters: &[f64], dt: f64) -> Result<Self, KindError> {
         let lookup = |p: &str| {
@@ -96,7 +96,7 @@ impl CompiledKind {
                     inf: &inf,
                     tau: &tau,
                 };
-                let table = Table::build(COLUMNS, |row, v| {
+                let table = Table::build(1, COLUMNS, |row, v| {
                     let (inf, tau) = tabulated.sample(v)?;
                     row.copy_from_slice(&[inf, table::decay(tau, dt)]);
                     Ok(())
@@ -171,7 +171,7 @@ impl CompiledKind {
         }
     }
 
-    /// Table of a chemical kind over V_pre: steady state and decay.
+    /// Table of a chemical kind over V_pre: steady state and its rise, decay and its rise.
     #[inline(always)]
     pub(crate) fn table(&self) -> &Table {
         match &self.compiled {

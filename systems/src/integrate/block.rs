@@ -23,8 +23,11 @@ pub struct Block<'a, const W: usize> {
     pub activation: &'a mut [Activation<W>],
     /// Second gates.
     pub inactivation: &'a mut [Inactivation<W>],
-    /// Factors on rates by gate, see [`KernelType::rated`].
-    pub rates: Vec<Row>,
+    /// Gates apart, see [`KernelType::apart_gates`]: where they are, and the factors on their rates.
+    pub apart_gates: Vec<[Row; 2]>,
+    /// Conductances of the channels apart, see [`KernelType::apart_lanes`], for the membrane and
+    /// for the calcium pool.
+    pub apart: Vec<[Row; 2]>,
     /// Calcium (µM).
     pub calcium: Row,
     /// Calcium integrals (µM ms).
@@ -53,18 +56,29 @@ impl<'a, const W: usize> Block<'a, W> {
     pub fn new(mut home: Columns<'a, W>, ty: &KernelType<W>, voltage: &mut Row) -> Self {
         let n = home.len();
         *voltage = repeated(n, |k| home.voltage[k].0);
-        let rates = ty.rated().map(|gate| {
-            let slot = gate.slot as usize;
-            repeated(n, |k| home.rate[k].0[slot].0[gate.lane])
+        let apart_gates = ty.apart_gates().map(|(slot, lane)| {
+            let x = |k: usize| match slot {
+                0 => home.activation[k].0.0[lane],
+                _ => home.inactivation[k].0.0[lane],
+            };
+            [
+                repeated(n, x),
+                repeated(n, |k| home.rate[k].0[slot].0[lane]),
+            ]
+        });
+        let apart = ty.apart_lanes().map(|lane| {
+            let membrane = repeated(n, |k| home.effective[k].membrane.0[lane]);
+            [membrane, repeated(n, |k| home.effective[k].influx.0[lane])]
         });
         let same = |e: &Effective<W>| {
-            let mut carriers = ty.carriers().iter();
-            carriers.all(|lane| e.influx.0[*lane].to_bits() == e.membrane.0[*lane].to_bits())
+            let mut carriers = ty.carriers();
+            carriers.all(|lane| e.influx.0[lane].to_bits() == e.membrane.0[lane].to_bits())
         };
         let bit = |k: usize| u8::from(home.armed[k].0) << k;
         Block {
             kind: home.kind[0].0 as usize,
-            rates: rates.collect(),
+            apart_gates: apart_gates.collect(),
+            apart: apart.collect(),
             calcium: repeated(n, |k| home.calcium[k].0),
             integral: repeated(n, |k| home.integral[k].0),
             conductance: repeated(n, |k| home.input[k].conductance),
@@ -97,7 +111,15 @@ impl<'a, const W: usize> Block<'a, W> {
     }
 
     /// Gives everything back to the columns.
-    pub fn store(self, voltage: &Row) {
+    pub fn store(self, ty: &KernelType<W>, voltage: &Row) {
+        for ((slot, lane), [x, _]) in ty.apart_gates().zip(&self.apart_gates) {
+            for k in 0..self.len() {
+                match slot {
+                    0 => self.activation[k].0.0[lane] = x[k],
+                    _ => self.inactivation[k].0.0[lane] = x[k],
+                }
+            }
+        }
         for k in 0..self.len() {
             self.home.voltage[k].0 = voltage[k];
             self.home.calcium[k].0 = self.calcium[k];

@@ -10,6 +10,8 @@
 //! A step reads V and s as they were and writes them elsewhere, so that the parts of a network
 //! meet once a step and none waits for what another is about to change.
 
+use std::ops::Range;
+
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 
@@ -17,7 +19,7 @@ use super::Planned;
 use super::block::Block;
 use super::columns::{AllColumns, Columns, NeuronTables};
 use super::dispatch::{self, Kernel};
-use super::kernel::{self, BlockStep, Drive, KernelType, Kinetics, Scratch, Step};
+use super::kernel::{self, BlockSums, KernelType, Kinetics, Scratch, Step};
 use super::plan::{BlockPlan, Group, PartPlan, PiecePlan, Plan, SiteBlock};
 use crate::channels::CellTypes;
 use crate::coupling::{Coupling, Kinds};
@@ -25,7 +27,7 @@ use crate::math;
 use crate::observe::{Detection, Spike, Spikes};
 use crate::schedule::{Clock, Neurons, Stretch};
 use crate::simd::{Eight, LANES, Real, Row, Simd, Task};
-use crate::table::{locate_eight, mix};
+use crate::table::locate;
 
 /// The steps of a stretch.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +101,8 @@ struct Part<'a> {
     thirty_two: Vec<Block<'a, 32>>,
     /// Groups of strongly joined cells.
     groups: Vec<Group>,
-    /// By block, where there are such groups: see [`BlockStep::sums`].
-    sums: Vec<[Row; 3]>,
+    /// Currents by block.
+    sums: Vec<BlockSums>,
     scratch: Scratch,
     spikes: Vec<Spike>,
 }
@@ -153,49 +155,132 @@ impl Task for PieceSteps<'_, '_> {
     }
 }
 
-/// Takes the blocks of a width through a step; with strong junctions only up to their membranes.
-/// A macro, since the widths are types; `$at` is the part's next block.
-macro_rules! step_blocks {
-    ($simd:expr, $part:expr, $blocks:expr, $types:expr, $at:expr) => {
-        for block in $blocks {
-            if let Some(ty) = &$types[block.kind] {
-                let place = $part.part.plan.blocks.start + $at;
-                let plan = &$part.part.piece.blocks[place];
-                $simd.call(BlockStep {
-                    block,
-                    ty,
-                    step: $part.step,
-                    coupling: drive($simd, plan, $part.part.piece, $part.shared.kinds, $part.now),
-                    old: &$part.now.voltage[place],
-                    new: &mut $part.voltage[$at],
-                    sums: $part.part.sums.get_mut($at),
-                    scratch: &mut $part.part.scratch,
-                    spikes: &mut $part.part.spikes,
-                });
-            }
-            $at += 1;
-        }
-    };
+/// Blocks that go through the phases of a step together.
+const TILE: usize = 8;
+
+/// The blocks of a width in a step.
+struct Blocks<'p, 'a, const W: usize> {
+    blocks: &'p mut [Block<'a, W>],
+    types: &'p [Option<KernelType<'p, W>>],
+    plans: &'p [BlockPlan],
+    piece: &'p PiecePlan,
+    kinds: &'p Kinds,
+    step: &'p Step,
+    now: &'p Signals,
+    old: &'p [Row],
+    new: &'p mut [Row],
+    sums: &'p mut [BlockSums],
+    scratch: &'p mut Scratch,
+    spikes: &'p mut Vec<Spike>,
+    phases: Phases,
 }
 
-/// Finishes the step of blocks whose voltages had to be solved.
-macro_rules! finish_blocks {
-    ($simd:expr, $part:expr, $blocks:expr, $types:expr, $at:expr) => {
-        for block in $blocks {
-            if let Some(ty) = &$types[block.kind] {
-                let [_, g, ge] = &$part.part.sums[$at];
-                let influx = Drive {
-                    g: Eight::load($simd, g),
-                    ge: Eight::load($simd, ge),
-                };
-                let old = Eight::load($simd, &$part.now.voltage[$at]);
-                let new = Eight::load($simd, &$part.voltage[$at]);
-                let spikes = &mut $part.part.spikes;
-                kernel::finish(block, ty, $part.step, &influx, [old, new], spikes);
+/// Which phases of a step are due.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phases {
+    All,
+    /// Up to the membrane: strong junctions are still to be reckoned with.
+    First,
+    /// Calcium and spikes.
+    Last,
+}
+
+impl<const W: usize> Task for Blocks<'_, '_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let mut from = 0;
+        while from < self.blocks.len() {
+            let tile = from..(from + TILE).min(self.blocks.len());
+            if self.phases != Phases::Last {
+                self.first(simd, tile.clone());
             }
-            $at += 1;
+            if self.phases != Phases::First {
+                self.last(simd, tile.clone());
+            }
+            from = tile.end;
         }
-    };
+    }
+}
+
+impl<const W: usize> Blocks<'_, '_, W> {
+    #[inline(always)]
+    fn first<S: Simd>(&mut self, simd: S, tile: Range<usize>) {
+        for k in tile.clone() {
+            let block = &mut self.blocks[k];
+            if let Some(ty) = &self.types[block.kind] {
+                let coupling = drive(simd, &self.plans[k], self.piece, self.kinds, self.now);
+                kernel::sum_currents(
+                    simd,
+                    block,
+                    ty,
+                    self.step,
+                    &self.old[k],
+                    coupling,
+                    &mut self.sums[k],
+                    self.scratch,
+                );
+            }
+        }
+        for k in tile {
+            if let Some(ty) = &self.types[self.blocks[k].kind] {
+                kernel::move_membranes(simd, ty, &self.old[k], &mut self.new[k], &self.sums[k]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn last<S: Simd>(&mut self, simd: S, tile: Range<usize>) {
+        for k in tile {
+            let block = &mut self.blocks[k];
+            if let Some(ty) = &self.types[block.kind] {
+                let (voltage, sums) = ((&self.old[k], &self.new[k]), &self.sums[k]);
+                kernel::finish(simd, block, ty, self.step, voltage, sums, self.spikes);
+            }
+        }
+    }
+}
+
+impl PartStep<'_, '_> {
+    /// Takes the blocks of all widths through some phases.
+    #[inline(always)]
+    fn blocks<S: Simd>(&mut self, simd: S, phases: Phases) {
+        let types = &self.shared.types;
+        let [eight, sixteen] = [self.part.eight.len(), self.part.sixteen.len()];
+        let part = &mut *self.part;
+        let all = part.plan.blocks.clone();
+        macro_rules! width {
+            ($blocks:expr, $types:expr, $range:expr) => {
+                let range: Range<usize> = $range;
+                if !range.is_empty() {
+                    let place = all.start + range.start..all.start + range.end;
+                    simd.call(Blocks {
+                        blocks: $blocks,
+                        types: $types,
+                        plans: &part.piece.blocks[place.clone()],
+                        piece: part.piece,
+                        kinds: self.shared.kinds,
+                        step: self.step,
+                        now: self.now,
+                        old: &self.now.voltage[place],
+                        new: &mut self.voltage[range.clone()],
+                        sums: &mut part.sums[range],
+                        scratch: &mut part.scratch,
+                        spikes: &mut part.spikes,
+                        phases,
+                    });
+                }
+            };
+        }
+        width!(&mut part.eight, &types.eight, 0..eight);
+        width!(&mut part.sixteen, &types.sixteen, eight..eight + sixteen);
+        width!(
+            &mut part.thirty_two,
+            &types.thirty_two,
+            eight + sixteen..all.len()
+        );
+    }
 }
 
 impl Task for PartStep<'_, '_> {
@@ -203,17 +288,12 @@ impl Task for PartStep<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let types = &self.shared.types;
-        let mut at = 0;
-        step_blocks!(simd, self, &mut self.part.eight, types.eight, at);
-        step_blocks!(simd, self, &mut self.part.sixteen, types.sixteen, at);
-        step_blocks!(simd, self, &mut self.part.thirty_two, types.thirty_two, at);
-        if !self.part.groups.is_empty() {
+        if self.part.groups.is_empty() {
+            self.blocks(simd, Phases::All);
+        } else {
+            self.blocks(simd, Phases::First);
             solve_groups(&mut self);
-            let mut at = 0;
-            finish_blocks!(simd, self, &mut self.part.eight, types.eight, at);
-            finish_blocks!(simd, self, &mut self.part.sixteen, types.sixteen, at);
-            finish_blocks!(simd, self, &mut self.part.thirty_two, types.thirty_two, at);
+            self.blocks(simd, Phases::Last);
         }
         release(simd, self);
     }
@@ -228,7 +308,7 @@ fn drive<S: Simd>(
     piece: &PiecePlan,
     kinds: &Kinds,
     now: &Signals,
-) -> Option<[Row; 2]> {
+) -> Option<[Eight<S>; 2]> {
     if plan.segments.is_empty() && plan.junctions.is_empty() {
         return None;
     }
@@ -263,7 +343,7 @@ fn drive<S: Simd>(
         total = total + Eight::load(simd, &g);
         drive = drive + Eight::load(simd, &ge);
     }
-    Some([total.array(), drive.array()])
+    Some([total, drive])
 }
 
 /// Moves the releases of a part, with the new V.
@@ -288,22 +368,18 @@ fn release<S: Simd>(simd: S, step: PartStep) {
 /// Steady states and decays of eight releases from the table of their kind.
 #[inline(always)]
 fn tabulated<S: Simd>(simd: S, site: &SiteBlock, kinds: &Kinds, v: &Row) -> [Eight<S>; 2] {
-    let rows = kinds.get(site.kind).table().numbers().as_chunks::<2>().0;
-    let (bins, weights) = locate_eight(Eight::gather(simd, *v));
-    let mut ends = [[0.0; LANES]; 4];
+    let table = kinds.get(site.kind).table().numbers().as_chunks::<4>().0;
+    let v = Eight::gather(simd, *v);
+    let (bins, weight) = locate(v);
+    let mut rows = [&table[0]; LANES];
     for k in 0..LANES {
-        let Some([[a, b], [c, d]]) = rows[bins[k] as usize..].first_chunk() else {
-            unreachable!("the last bin is the last but one row");
-        };
-        for (end, x) in ends.iter_mut().zip([a, b, c, d]) {
-            end[k] = *x;
-        }
+        rows[k] = &table[bins[k] as usize];
     }
-    let weight = Eight::load(simd, &weights);
-    let [a, b, c, d] = ends;
-    let (a, b) = (Eight::gather(simd, a), Eight::gather(simd, b));
-    let (c, d) = (Eight::gather(simd, c), Eight::gather(simd, d));
-    [mix(a, c, weight), mix(b, d, weight)]
+    let [inf, inf_rise, decay, decay_rise] = v.columns(rows);
+    [
+        inf_rise.mul_add(weight, inf),
+        decay_rise.mul_add(weight, decay),
+    ]
 }
 
 /// The same without tables, for a step of `dt` (ms).
@@ -336,7 +412,7 @@ fn solve(group: &mut Group, step: &mut PartStep) {
     let (sums, kinds, dt) = (&step.part.sums, step.shared.kinds, step.step.dt);
     let solved = group.component.solve(|i, add| {
         let slot = slots[i] as usize;
-        let [g, _, _] = &sums[slot / LANES];
+        let [g, ..] = &sums[slot / LANES];
         let dt_c = dt / capacitance[i];
         let k = dt_c * math::relative_decay(g[slot % LANES] * dt_c);
         for (partner, junction) in &junctions[i] {
@@ -405,10 +481,7 @@ impl<'a> Piece<'a> {
                 sixteen: Vec::new(),
                 thirty_two: Vec::new(),
                 groups: plan.groups.clone(),
-                sums: match plan.groups.is_empty() {
-                    true => Vec::new(),
-                    false => vec![[[0.0; LANES]; 3]; plan.blocks.len()],
-                },
+                sums: vec![[[0.0; LANES]; 4]; part.blocks.len()],
                 scratch: Scratch::default(),
                 spikes: Vec::new(),
             };
@@ -479,7 +552,7 @@ impl<'a> Piece<'a> {
     }
 
     /// Gives V and all else back to the columns and s to the sites; what is left are the spikes.
-    fn store(self, coupling: &mut Coupling, spikes: &mut Vec<Spike>) {
+    fn store(self, types: &Types, coupling: &mut Coupling, spikes: &mut Vec<Spike>) {
         for (row, site) in self.now.release.iter().zip(&self.plan.sites) {
             for (s, origin) in row.iter().zip(&site.origin) {
                 coupling.sites[*origin as usize].s = *s;
@@ -488,13 +561,22 @@ impl<'a> Piece<'a> {
         let mut voltage = self.now.voltage.iter();
         for part in self.parts {
             spikes.extend(part.spikes);
-            // Each block has its voltages: they were counted together.
-            let stored = part.eight.into_iter().zip(&mut voltage);
-            stored.for_each(|(block, v)| block.store(v));
-            let stored = part.sixteen.into_iter().zip(&mut voltage);
-            stored.for_each(|(block, v)| block.store(v));
-            let stored = part.thirty_two.into_iter().zip(&mut voltage);
-            stored.for_each(|(block, v)| block.store(v));
+            store(part.eight, &types.eight, &mut voltage);
+            store(part.sixteen, &types.sixteen, &mut voltage);
+            store(part.thirty_two, &types.thirty_two, &mut voltage);
+        }
+    }
+}
+
+/// Gives blocks back to the columns; each takes the next voltages.
+fn store<'v, const W: usize>(
+    blocks: Vec<Block<W>>,
+    types: &[Option<KernelType<W>>],
+    voltage: &mut impl Iterator<Item = &'v Row>,
+) {
+    for (block, voltage) in blocks.into_iter().zip(voltage) {
+        if let Some(ty) = &types[block.kind] {
+            block.store(ty, voltage);
         }
     }
 }
@@ -546,7 +628,7 @@ pub fn advance(
     }
     let first = spikes.list.len();
     for piece in pieces {
-        piece.store(&mut coupling, &mut spikes.list);
+        piece.store(&shared.types, &mut coupling, &mut spikes.list);
     }
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
 }

@@ -17,8 +17,8 @@ use crate::kinetics::{Lanes, Program, Variables};
 use crate::math;
 use crate::membrane;
 use crate::observe::{Detection, Spike};
-use crate::simd::{Eight, LANES, Real, Row, Simd, Task};
-use crate::table::{locate_eight, mix};
+use crate::simd::{Eight, LANES, Real, Row, Simd};
+use crate::table::locate;
 
 /// How a step finds gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,27 +45,6 @@ pub struct Step {
 /// Vectors of the widest lane.
 const CHUNKS: usize = 4;
 
-/// What a gate takes from elsewhere than the table.
-#[derive(Clone, Copy)]
-enum Source {
-    /// A factor on the steady state.
-    Factor,
-    /// The decay.
-    Decay,
-    /// Both steady state and decay.
-    Both,
-}
-
-/// A gate that the table does not serve alone.
-#[derive(Clone, Copy)]
-struct Special {
-    source: Source,
-    /// Lane in its vector, as a bit.
-    bit: u8,
-    /// Place among the values of its source that were found for the block.
-    place: usize,
-}
-
 /// A factor of calcium on a steady state.
 enum CalciumFactor<'a> {
     /// `Ca/(Ca + k)`, k in µM.
@@ -74,23 +53,42 @@ enum CalciumFactor<'a> {
     Program(&'a Program),
 }
 
+/// How the targets of a gate apart are found.
+enum Source<'a> {
+    /// From its columns of the table.
+    Table {
+        factor: Option<CalciumFactor<'a>>,
+        /// Whether the second column is an exponent, to be scaled.
+        scaled: bool,
+    },
+    /// From its expressions.
+    Direct(&'a Gate),
+}
+
+/// A gate that is moved with lanes neurons instead of lanes channels.
+struct ApartGate<'a> {
+    source: Source<'a>,
+    power: u8,
+}
+
 /// A cell type as the kernel of lane width `W` reads it.
 pub struct KernelType<'a, const W: usize> {
     cell: &'a CellType,
-    /// Rows of the table: steady states and decays of the first gates, then of the second ones.
+    /// Rows of the table, eight a bin: steady states and decays of the first gates, then of the
+    /// second ones, each with its rise.
     rows: &'a [[f64; W]],
-    /// Exponents of the scaled gates.
-    exponents: &'a [f64],
-    reversal: &'a [f64],
+    reversal: [f64; W],
     /// Lanes whose exponent has bit b, by slot, b and vector.
     powers: [[[u8; CHUNKS]; 3]; 2],
+    /// Channels apart, [`CellType::apart_lanes`], each with its number of gates.
+    apart: Vec<(usize, usize)>,
+    apart_gates: Vec<ApartGate<'a>>,
+    /// Steady state and second column of the apart gates by bin, each with its rise.
+    apart_rows: &'a [[f64; 4]],
+    /// Place of each lane in `apart`, if it is there.
+    apart_place: [Option<usize>; W],
     /// Lanes that carry calcium.
     carriers: Vec<usize>,
-    factors: Vec<CalciumFactor<'a>>,
-    scaled: Vec<&'a Gate>,
-    direct: Vec<&'a Gate>,
-    /// Gates that the table does not serve alone, by slot and vector.
-    specials: [[Vec<Special>; CHUNKS]; 2],
     /// dt/C (ms cm²/µF).
     dt_c: f64,
     calcium_decay: f64,
@@ -100,25 +98,11 @@ impl<'a, const W: usize> KernelType<'a, W> {
     /// Reads a cell type for steps like `step`.
     pub fn new(cell: &'a CellType, step: &Step) -> Self {
         let tables = step.kinetics == Kinetics::Tables;
-        let (mut factored, mut scaled) = (Vec::new(), Vec::new());
-        let mut direct: Vec<&Gate> = cell.gates.iter().collect();
-        if tables {
-            factored = cell.calcium_gates().collect();
-            scaled = cell.scaled_gates().collect();
-            direct = cell.direct_gates().collect();
-        }
-        let mut specials = <[[Vec<Special>; CHUNKS]; 2]>::default();
-        let factors = factored.iter().map(|(gate, _)| *gate).enumerate();
-        let factors = factors.map(|(place, gate)| (Source::Factor, place, gate));
-        let decays = scaled.iter().copied().enumerate();
-        let decays = decays.map(|(place, gate)| (Source::Decay, place, gate));
-        let both = direct.iter().copied().enumerate();
-        let both = both.map(|(place, gate)| (Source::Both, place, gate));
-        for (source, place, gate) in factors.chain(decays).chain(both) {
-            let bit = 1 << (gate.lane % LANES);
-            let special = Special { source, bit, place };
-            specials[gate.slot as usize][gate.lane / LANES].push(special);
-        }
+        let lanes: Vec<usize> = match tables {
+            true => cell.apart_lanes().collect(),
+            false => (0..cell.channels()).collect(),
+        };
+        let of = |lane: usize| cell.gates.iter().filter(move |gate| gate.lane == lane);
         let mut powers = [[[0; CHUNKS]; 3]; 2];
         for slot in 0..2 {
             for (lane, power) in cell.powers[slot].iter().enumerate() {
@@ -129,36 +113,64 @@ impl<'a, const W: usize> KernelType<'a, W> {
         }
         KernelType {
             rows: cell.table.numbers().as_chunks().0,
-            exponents: cell.exponents.numbers(),
-            reversal: &cell.reversal,
+            reversal: std::array::from_fn(|lane| cell.reversal[lane]),
             powers,
+            apart: lanes
+                .iter()
+                .map(|lane| (*lane, of(*lane).count()))
+                .collect(),
+            apart_gates: lanes
+                .iter()
+                .flat_map(|lane| of(*lane))
+                .map(|gate| ApartGate::new(gate, tables))
+                .collect(),
+            apart_rows: cell.apart.numbers().as_chunks().0,
+            apart_place: std::array::from_fn(|lane| lanes.iter().position(|l| *l == lane)),
             carriers: (0..cell.channels())
                 .filter(|lane| cell.carries_calcium[*lane] != 0.0)
                 .collect(),
-            factors: factored
-                .into_iter()
-                .map(|(_, program)| match program.saturation() {
-                    Some(k) => CalciumFactor::Saturation(k),
-                    None => CalciumFactor::Program(program),
-                })
-                .collect(),
-            scaled,
-            direct,
-            specials,
             dt_c: step.dt / cell.definition.capacitance,
             calcium_decay: cell.pool.map_or(1.0, |pool| math::exp(-step.dt / pool.tau)),
             cell,
         }
     }
 
-    /// Gates whose rates each neuron scales, in the order of [`Block::rates`].
-    pub fn rated(&self) -> impl Iterator<Item = &Gate> {
-        self.scaled.iter().chain(&self.direct).copied()
+    /// Channels apart by lane.
+    pub fn apart_lanes(&self) -> impl Iterator<Item = usize> {
+        self.apart.iter().map(|(lane, _)| *lane)
     }
 
-    /// Lanes that carry calcium.
-    pub fn carriers(&self) -> &[usize] {
-        &self.carriers
+    /// Gates apart by channel, as (slot, lane).
+    pub fn apart_gates(&self) -> impl Iterator<Item = (usize, usize)> {
+        let all = self.apart.iter();
+        all.flat_map(|(lane, gates)| (0..*gates).map(move |slot| (slot, *lane)))
+    }
+
+    /// Lanes that carry calcium and are not apart.
+    pub fn carriers(&self) -> impl Iterator<Item = usize> {
+        let carriers = self.carriers.iter().copied();
+        carriers.filter(|lane| self.apart_place[*lane].is_none())
+    }
+}
+
+impl<'a> ApartGate<'a> {
+    fn new(gate: &'a Gate, tables: bool) -> Self {
+        let source = if gate.is_direct() || !tables {
+            Source::Direct(gate)
+        } else {
+            let factor = gate.calcium_factor();
+            Source::Table {
+                factor: factor.map(|program| match program.saturation() {
+                    Some(k) => CalciumFactor::Saturation(k),
+                    None => CalciumFactor::Program(program),
+                }),
+                scaled: gate.is_scaled(),
+            }
+        };
+        ApartGate {
+            source,
+            power: gate.power,
+        }
     }
 }
 
@@ -176,33 +188,17 @@ pub fn kernel_types<'a, const W: usize>(
 /// Values of a block. They outlive the step, so that nothing is allocated or cleared in it.
 #[derive(Default)]
 pub struct Scratch {
-    /// Values of the special gates by source and place, by neuron.
-    factors: Vec<Row>,
-    decays: Vec<Row>,
-    both: Vec<[Row; 2]>,
-    /// Conductances by vector, neuron and lane.
-    conductances: [[Row; LANES]; CHUNKS],
+    conductances: Conductances,
+    /// Conductances of the channels apart, for the membrane and for the calcium pool.
+    apart: Vec<[Row; 2]>,
     /// Open fractions of neurons whose calcium influx is not their membrane current.
     open: Vec<f64>,
 }
 
-impl Scratch {
-    /// Makes room for the blocks of a type.
-    fn fit<const W: usize>(&mut self, ty: &KernelType<W>) {
-        if self.factors.len() < ty.factors.len() {
-            self.factors.resize(ty.factors.len(), [0.0; LANES]);
-        }
-        if self.decays.len() < ty.scaled.len() {
-            self.decays.resize(ty.scaled.len(), [0.0; LANES]);
-        }
-        if self.both.len() < ty.direct.len() {
-            self.both.resize(ty.direct.len(), [[0.0; LANES]; 2]);
-        }
-        if self.open.len() < LANES * W {
-            self.open.resize(LANES * W, 0.0);
-        }
-    }
-}
+/// Conductances by vector, neuron and lane.
+#[derive(Default)]
+#[repr(align(64))]
+struct Conductances([[Row; LANES]; CHUNKS]);
 
 /// What acts on the membranes of a block: conductance (mS/cm²) and drive (µA/cm²).
 #[derive(Clone, Copy)]
@@ -228,78 +224,94 @@ fn vector<S: Simd, const W: usize>(simd: S, values: &[f64; W], chunk: usize) -> 
     Eight::load(simd, &values.as_chunks::<LANES>().0[chunk])
 }
 
-/// Values of the gates that the table does not serve alone.
+/// Steady state and decay of gate apart `place` for each neuron.
 #[inline(always)]
-fn find_specials<S: Simd, const W: usize>(
-    simd: S,
-    block: &Block<W>,
+fn apart_targets<S: Simd, const W: usize>(
     ty: &KernelType<W>,
     step: &Step,
+    place: usize,
+    rate: &Row,
     [v, ca]: [Eight<S>; 2],
-    (bins, weights): (&[i32; LANES], &Row),
-    t: &mut Scratch,
-) {
-    t.fit(ty);
-    for (factor, values) in ty.factors.iter().zip(&mut t.factors) {
-        *values = match factor {
-            CalciumFactor::Saturation(k) => (ca / (ca + ca.constant(*k))).array(),
-            CalciumFactor::Program(program) => {
-                let at = Variables::membrane(Lanes(v.array()), Lanes(ca.array()));
-                program.eval(&at).0
+    (bins, weight): (&[i32; LANES], Eight<S>),
+) -> [Eight<S>; 2] {
+    match &ty.apart_gates[place].source {
+        Source::Table { factor, scaled } => {
+            let n = ty.apart_gates.len();
+            let mut rows = [&ty.apart_rows[0]; LANES];
+            for k in 0..LANES {
+                rows[k] = &ty.apart_rows[bins[k] as usize * n + place];
             }
-        };
-    }
-    let stride = ty.scaled.len();
-    let (rates, own_rates) = block.rates.split_at(stride);
-    for (gate, (rate, decay)) in rates.iter().zip(&mut t.decays).enumerate() {
-        let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
-        for k in 0..LANES {
-            let row = bins[k] as usize * stride + gate;
-            low[k] = ty.exponents[row];
-            high[k] = ty.exponents[row + stride];
+            let [inf, inf_rise, decay, decay_rise] = v.columns(rows);
+            let mut inf = inf_rise.mul_add(weight, inf);
+            let mut decay = decay_rise.mul_add(weight, decay);
+            match factor {
+                Some(CalciumFactor::Saturation(k)) => inf = inf * (ca / (ca + ca.constant(*k))),
+                Some(CalciumFactor::Program(program)) => {
+                    let at = Variables::membrane(Lanes(v.array()), Lanes(ca.array()));
+                    inf = inf * v.from_array(&program.eval(&at).0);
+                }
+                None => {}
+            }
+            if *scaled {
+                decay = math::exp(decay * v.from_array(rate));
+            }
+            [inf, decay]
         }
-        let (low, high) = (Eight::gather(simd, low), Eight::gather(simd, high));
-        let exponent = mix(low, high, Eight::load(simd, weights));
-        math::exp(exponent * Eight::load(simd, rate)).store(decay);
-    }
-    if ty.direct.is_empty() {
-        return;
-    }
-    let at = Variables::membrane(Lanes(v.array()), Lanes(ca.array()));
-    for ((gate, rate), both) in ty.direct.iter().zip(own_rates).zip(&mut t.both) {
-        let (inf, tau) = gate.eval_lanes(&at);
-        let tau = Eight::load(simd, &tau);
-        let exponent = tau.constant(-step.dt) / tau * Eight::load(simd, rate);
-        *both = [inf, math::exp(exponent).array()];
+        Source::Direct(gate) => {
+            let at = Variables::membrane(Lanes(v.array()), Lanes(ca.array()));
+            let (inf, tau) = gate.eval_lanes(&at);
+            let exponent = v.constant(-step.dt) / v.from_array(&tau) * v.from_array(rate);
+            [v.from_array(&inf), math::exp(exponent)]
+        }
     }
 }
 
-/// Moves the gates of one slot and vector of neuron `k`.
+/// Moves the gates of the channels apart; their conductances go to the work space.
 #[inline(always)]
-fn relax<S: Simd>(
-    x: Eight<S>,
-    [mut inf, mut decay]: [Eight<S>; 2],
-    specials: &[Special],
-    t: &Scratch,
-    k: usize,
-) -> Eight<S> {
-    for special in specials {
-        match special.source {
-            Source::Factor => {
-                inf = inf.times_in(special.bit, x.constant(t.factors[special.place][k]));
-            }
-            Source::Decay => {
-                let own = x.constant(t.decays[special.place][k]);
-                decay = own.keep(special.bit, decay);
-            }
-            Source::Both => {
-                let [own_inf, own_decay] = &t.both[special.place];
-                inf = x.constant(own_inf[k]).keep(special.bit, inf);
-                decay = x.constant(own_decay[k]).keep(special.bit, decay);
-            }
-        }
+fn apart<S: Simd, const W: usize>(
+    block: &mut Block<W>,
+    ty: &KernelType<W>,
+    step: &Step,
+    at: [Eight<S>; 2],
+    places: (&[i32; LANES], Eight<S>),
+    t: &mut Scratch,
+) {
+    if t.apart.len() < ty.apart.len() {
+        t.apart.resize(ty.apart.len(), [[0.0; LANES]; 2]);
     }
-    (x - inf).mul_add(decay, inf)
+    let [v, _] = at;
+    let mut place = 0;
+    let channels = ty.apart.iter().zip(&block.apart).zip(&mut t.apart);
+    for (((_, gates), [membrane, influx]), [g, g_influx]) in channels {
+        let mut open = v.constant(1.0);
+        for _ in 0..*gates {
+            let [x, rate] = &mut block.apart_gates[place];
+            let [inf, decay] = apart_targets(ty, step, place, rate, at, places);
+            let moved = (v.from_array(x) - inf).mul_add(decay, inf);
+            moved.store(x);
+            open = open * power(moved, ty.apart_gates[place].power);
+            place += 1;
+        }
+        (open * v.from_array(membrane)).store(g);
+        (open * v.from_array(influx)).store(g_influx);
+    }
+}
+
+/// x to a power below eight.
+#[inline(always)]
+fn power<S: Simd>(x: Eight<S>, n: u8) -> Eight<S> {
+    let mut y = x.constant(1.0);
+    if n & 1 != 0 {
+        y = x;
+    }
+    let x2 = x * x;
+    if n & 2 != 0 {
+        y = y * x2;
+    }
+    if n & 4 != 0 {
+        y = y * (x2 * x2);
+    }
+    y
 }
 
 /// `open` times a gate to its exponent, lane by lane.
@@ -332,18 +344,19 @@ fn rows<S: Simd, const W: usize>(
     let n = block.len();
     let (activation, inactivation) = (&mut block.activation[..n], &mut block.inactivation[..n]);
     let effective = &block.effective[..n];
+    // A copy, which no store can change.
+    let powers = ty.powers;
     for k in 0..n {
         let weight = one.constant(weights[k]);
-        // A place of the table has its own row and the next one, four times the lane width each.
-        let Some(row) = ty.rows[4 * bins[k] as usize..].first_chunk::<8>() else {
-            unreachable!("the last bin is the last but one row");
+        let Some(row) = ty.rows[8 * bins[k] as usize..].first_chunk::<8>() else {
+            unreachable!("a bin has eight rows");
         };
         for chunk in 0..W / LANES {
             let mut targets = [[one; 2]; 2];
             for column in 0..4 {
-                let low = vector(simd, &row[column], chunk);
-                let high = vector(simd, &row[column + 4], chunk);
-                targets[column / 2][column % 2] = mix(low, high, weight);
+                let value = vector(simd, &row[2 * column], chunk);
+                let rise = vector(simd, &row[2 * column + 1], chunk);
+                targets[column / 2][column % 2] = rise.mul_add(weight, value);
             }
             let mut open = one;
             for (slot, gates) in [&mut activation[k].0, &mut inactivation[k].0]
@@ -351,10 +364,10 @@ fn rows<S: Simd, const W: usize>(
                 .enumerate()
             {
                 let x = &mut gates.0.as_chunks_mut::<LANES>().0[chunk];
-                let specials = &ty.specials[slot][chunk];
-                let moved = relax(Eight::load(simd, x), targets[slot], specials, t, k);
+                let [inf, decay] = targets[slot];
+                let moved = (Eight::load(simd, x) - inf).mul_add(decay, inf);
                 moved.store(x);
-                open = raise(open, moved, &ty.powers[slot], chunk);
+                open = raise(open, moved, &powers[slot], chunk);
             }
             if !block.same_influx {
                 let open = open.array();
@@ -363,36 +376,15 @@ fn rows<S: Simd, const W: usize>(
                 }
             }
             let conductance = open * vector(simd, &effective[k].membrane.0, chunk);
-            conductance.store(&mut t.conductances[chunk][k]);
+            conductance.store(&mut t.conductances.0[chunk][k]);
         }
     }
 }
 
-/// Reversal potentials (mV) by lane for each neuron of a block.
+/// Moves the gates of a block and sums the currents of its channels. V (mV) and Ca (µM) are those
+/// of the step's start.
 #[inline(always)]
-fn reversals<S: Simd, const W: usize>(ty: &KernelType<W>, ca: Eight<S>) -> [Eight<S>; W] {
-    let mut reversals = [ca; W];
-    for lane in 0..W {
-        reversals[lane] = ca.constant(ty.reversal[lane]);
-    }
-    if ty.cell.has_nernst {
-        let ca = ca.array();
-        for lane in 0..W {
-            if ty.cell.nernst[lane].is_some() {
-                let mut e = ca;
-                for e in &mut e {
-                    *e = ty.cell.reversal_at(lane, *e);
-                }
-                reversals[lane] = reversals[lane].from_array(&e);
-            }
-        }
-    }
-    reversals
-}
-
-/// Moves the gates of a block and sums their currents. V and Ca are those of the step's start.
-#[inline(always)]
-pub fn gates<S: Simd, const W: usize>(
+fn gates<S: Simd, const W: usize>(
     simd: S,
     block: &mut Block<W>,
     ty: &KernelType<W>,
@@ -400,37 +392,64 @@ pub fn gates<S: Simd, const W: usize>(
     [v, ca]: [Eight<S>; 2],
     t: &mut Scratch,
 ) -> Sums<S> {
-    let (bins, weights) = locate_eight(v);
-    let places = (&bins, &weights);
-    find_specials(simd, block, ty, step, [v, ca], places, t);
-    rows(simd, block, ty, places, t);
-    let mut by_channel = [v; W];
+    let (bins, weight) = locate(v);
+    apart(block, ty, step, [v, ca], (&bins, weight), t);
+    if !block.same_influx && t.open.len() < LANES * W {
+        t.open.resize(LANES * W, 0.0);
+    }
+    rows(simd, block, ty, (&bins, &weight.array()), t);
     for chunk in 0..W / LANES {
         let mut by_neuron = [v; LANES];
         for k in 0..LANES {
-            by_neuron[k] = Eight::load(simd, &t.conductances[chunk][k]);
+            by_neuron[k] = Eight::load(simd, &t.conductances.0[chunk][k]);
         }
-        let columns = Eight::transpose(simd, by_neuron);
-        by_channel[chunk * LANES..(chunk + 1) * LANES].copy_from_slice(&columns);
+        let by_channel = Eight::transpose(simd, by_neuron);
+        for k in 0..LANES {
+            by_channel[k].store(&mut t.conductances.0[chunk][k]);
+        }
     }
-    let reversals = reversals(ty, ca);
+    for (place, (lane, _)) in ty.apart.iter().enumerate() {
+        t.conductances.0[lane / LANES][lane % LANES] = t.apart[place][0];
+    }
     Sums {
-        membrane: membrane_sums(&by_channel, &reversals),
-        influx: influx_sums(simd, block, ty, &by_channel, &reversals, t),
+        membrane: membrane_sums(simd, ty, ca, t),
+        influx: influx_sums(simd, block, ty, ca, t),
     }
+}
+
+/// Reversal potential (mV) of a lane for each neuron of a block.
+#[inline(always)]
+fn reversal<S: Simd, const W: usize>(ty: &KernelType<W>, lane: usize, ca: Eight<S>) -> Eight<S> {
+    if ty.cell.has_nernst && ty.cell.nernst[lane].is_some() {
+        return nernst(ty, lane, ca);
+    }
+    ca.constant(ty.reversal[lane])
+}
+
+#[inline(never)]
+fn nernst<S: Simd, const W: usize>(ty: &KernelType<W>, lane: usize, ca: Eight<S>) -> Eight<S> {
+    let mut e = ca.array();
+    for e in &mut e {
+        *e = ty.cell.reversal_at(lane, *e);
+    }
+    ca.from_array(&e)
 }
 
 /// Sums over all channels, always by the same tree: halves onto halves.
 #[inline(always)]
 fn membrane_sums<S: Simd, const W: usize>(
-    conductances: &[Eight<S>; W],
-    reversals: &[Eight<S>; W],
+    simd: S,
+    ty: &KernelType<W>,
+    ca: Eight<S>,
+    t: &Scratch,
 ) -> Drive<S> {
-    let (mut g, mut ge) = (*conductances, *conductances);
+    let conductances = t.conductances.0.as_flattened();
+    let (mut g, mut ge) = ([ca; W], [ca; W]);
     for k in 0..W / 2 {
-        let (a, b) = (conductances[k], conductances[k + W / 2]);
+        let a = Eight::load(simd, &conductances[k]);
+        let b = Eight::load(simd, &conductances[k + W / 2]);
         g[k] = a + b;
-        ge[k] = a.mul_add(reversals[k], b * reversals[k + W / 2]);
+        ge[k] = a.mul_add(reversal(ty, k, ca), b * reversal(ty, k + W / 2, ca));
     }
     // Written out by length, so that the compiler knows each.
     if W == 32 {
@@ -463,19 +482,16 @@ fn influx_sums<S: Simd, const W: usize>(
     simd: S,
     block: &Block<W>,
     ty: &KernelType<W>,
-    conductances: &[Eight<S>; W],
-    reversals: &[Eight<S>; W],
+    ca: Eight<S>,
     t: &Scratch,
 ) -> Drive<S> {
     let zero = Eight::splat(simd, 0.0);
     let (mut g, mut ge) = (zero, zero);
-    // Over all lanes, so that none is addressed by a number found at run time.
-    for lane in 0..W {
-        if ty.cell.carries_calcium[lane] == 0.0 {
-            continue;
-        }
-        let influx = if block.same_influx {
-            conductances[lane]
+    for &lane in &ty.carriers {
+        let influx = if let Some(place) = ty.apart_place[lane] {
+            Eight::load(simd, &t.apart[place][1])
+        } else if block.same_influx {
+            Eight::load(simd, &t.conductances.0[lane / LANES][lane % LANES])
         } else {
             let mut influx = [0.0; LANES];
             for k in 0..block.len() {
@@ -484,37 +500,85 @@ fn influx_sums<S: Simd, const W: usize>(
             Eight::load(simd, &influx)
         };
         g = g + influx;
-        ge = influx.mul_add(reversals[lane], ge);
+        ge = influx.mul_add(reversal(ty, lane, ca), ge);
     }
     Drive { g, ge }
 }
 
-/// Moves Ca to the end of a step that takes V from `v` to `new`, and detects spikes.
+/// What a block's membranes and calcium pools feel in a step: conductance (mS/cm²) and drive
+/// (µA/cm²) of the membrane, then of the calcium influx.
+pub type BlockSums = [Row; 4];
+
+/// First phase of a step: gates move and currents are summed, for a few blocks one after another.
+/// What one waits for hides behind what the next has to do, so each phase is a loop of its own.
 #[inline(always)]
-pub fn finish<S: Simd, const W: usize>(
+pub fn sum_currents<S: Simd, const W: usize>(
+    simd: S,
     block: &mut Block<W>,
     ty: &KernelType<W>,
     step: &Step,
-    influx: &Drive<S>,
-    [v, new]: [Eight<S>; 2],
+    old: &Row,
+    coupling: Option<[Eight<S>; 2]>,
+    sums: &mut BlockSums,
+    t: &mut Scratch,
+) {
+    let v = Eight::load(simd, old);
+    let ca = Eight::load(simd, &block.calcium);
+    let channels = gates(simd, block, ty, step, [v, ca], t);
+    let mut g = channels.membrane.g + Eight::load(simd, &block.conductance);
+    let mut ge = channels.membrane.ge + Eight::load(simd, &block.current);
+    if let Some([conductance, drive]) = coupling {
+        g = g + conductance;
+        ge = ge + drive;
+    }
+    g.store(&mut sums[0]);
+    ge.store(&mut sums[1]);
+    channels.influx.g.store(&mut sums[2]);
+    channels.influx.ge.store(&mut sums[3]);
+}
+
+/// Second phase: V (mV) moves.
+#[inline(always)]
+pub fn move_membranes<S: Simd, const W: usize>(
+    simd: S,
+    ty: &KernelType<W>,
+    old: &Row,
+    new: &mut Row,
+    [g, ge, _, _]: &BlockSums,
+) {
+    let v = Eight::load(simd, old);
+    let (g, ge) = (Eight::load(simd, g), Eight::load(simd, ge));
+    membrane::step(v, g, ge, v.constant(ty.dt_c)).store(new);
+}
+
+/// Third phase: Ca moves, with V at both ends of the step, and spikes are detected.
+#[inline(always)]
+pub fn finish<S: Simd, const W: usize>(
+    simd: S,
+    block: &mut Block<W>,
+    ty: &KernelType<W>,
+    step: &Step,
+    (old, new): (&Row, &Row),
+    [_, _, g, ge]: &BlockSums,
     spikes: &mut Vec<Spike>,
 ) {
-    let ca = v.from_array(&block.calcium);
+    let (v, v_new) = (Eight::load(simd, old), Eight::load(simd, new));
+    let ca = Eight::load(simd, &block.calcium);
     let mut ca_new = ca;
     if let Some(pool) = &ty.cell.pool {
-        let mean = v.constant(0.5) * (v + new);
-        let current = influx.g.mul_add(mean, -influx.ge);
+        let mean = v.constant(0.5) * (v + v_new);
+        let current = Eight::load(simd, g).mul_add(mean, -Eight::load(simd, ge));
         ca_new = calcium::step(pool, ca, current, v.constant(ty.calcium_decay));
     }
     ca_new.store(&mut block.calcium);
-    let integral = v.from_array(&block.integral);
+    let integral = Eight::load(simd, &block.integral);
     let half = v.constant(0.5 * step.dt);
     half.mul_add(ca + ca_new, integral)
         .store(&mut block.integral);
-    let above = v.constant(step.detection.threshold).less(new);
-    let below = new.less(v.constant(step.detection.rearm));
-    if above & block.armed | below & !block.armed & block.valid != 0 {
-        detect(block, step, &v.array(), &new.array(), spikes);
+    let above = v.constant(step.detection.threshold).less(v_new);
+    let below = v_new.less(v.constant(step.detection.rearm));
+    if (above & block.armed | below & !block.armed) & block.valid != 0 {
+        detect(block, step, old, new, spikes);
     }
 }
 
@@ -524,66 +588,17 @@ pub fn finish<S: Simd, const W: usize>(
 fn detect<const W: usize>(
     block: &mut Block<W>,
     step: &Step,
-    v: &Row,
+    old: &Row,
     new: &Row,
     spikes: &mut Vec<Spike>,
 ) {
     for k in 0..block.len() {
         let mut armed = block.armed(k);
-        if let Some(fraction) = step.detection.detect(&mut armed, v[k], new[k]) {
+        if let Some(fraction) = step.detection.detect(&mut armed, old[k], new[k]) {
             let t_ms = fraction.mul_add(step.dt, step.start);
             let neuron = block.index[k];
             spikes.push(Spike { t_ms, neuron });
         }
         block.arm(k, armed);
-    }
-}
-
-/// One step of a block.
-pub struct BlockStep<'p, 'a, const W: usize> {
-    /// The block.
-    pub block: &'p mut Block<'a, W>,
-    /// Its cell type.
-    pub ty: &'p KernelType<'p, W>,
-    /// The step.
-    pub step: &'p Step,
-    /// Conductance (mS/cm²) and drive (µA/cm²) of its edges.
-    pub coupling: Option<[Row; 2]>,
-    /// V at the start (mV).
-    pub old: &'p Row,
-    /// V at the end (mV).
-    pub new: &'p mut Row,
-    /// Where strong junctions are still to be reckoned with, the step goes only up to the membrane:
-    /// its conductance and the conductance and drive of the calcium influx go here.
-    pub sums: Option<&'p mut [Row; 3]>,
-    /// Work space.
-    pub scratch: &'p mut Scratch,
-    /// Spikes found.
-    pub spikes: &'p mut Vec<Spike>,
-}
-
-impl<const W: usize> Task for BlockStep<'_, '_, W> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let (block, ty, step) = (self.block, self.ty, self.step);
-        let v = Eight::load(simd, self.old);
-        let ca = Eight::load(simd, &block.calcium);
-        let channels = gates(simd, block, ty, step, [v, ca], self.scratch);
-        let mut g = channels.membrane.g + Eight::load(simd, &block.conductance);
-        let mut ge = channels.membrane.ge + Eight::load(simd, &block.current);
-        if let Some([coupling, drive]) = &self.coupling {
-            g = g + Eight::load(simd, coupling);
-            ge = ge + Eight::load(simd, drive);
-        }
-        let new = membrane::step(v, g, ge, v.constant(ty.dt_c));
-        new.store(self.new);
-        if let Some(sums) = self.sums {
-            let influx = channels.influx;
-            *sums = [g.array(), influx.g.array(), influx.ge.array()];
-            return;
-        }
-        finish(block, ty, step, &channels.influx, [v, new], self.spikes);
     }
 }

@@ -204,6 +204,28 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn columns(self, rows: [&[f64; 4]; LANES]) -> [[__m256d; 2]; 4] {
+        let mut columns = [self.splat(0.0); 4];
+        for half in 0..2 {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|k| rows[4 * half + k].as_ptr());
+            // SAFETY: `self` proves the features; a row has the four numbers that are loaded.
+            let four = unsafe {
+                [
+                    _mm256_loadu_pd(a),
+                    _mm256_loadu_pd(b),
+                    _mm256_loadu_pd(c),
+                    _mm256_loadu_pd(d),
+                ]
+            };
+            let four = transpose_four(self, four);
+            for k in 0..4 {
+                columns[k][half] = four[k];
+            }
+        }
+        columns
+    }
+
+    #[inline(always)]
     fn transpose(self, r: [[__m256d; 2]; LANES]) -> [[__m256d; 2]; LANES] {
         let mut columns = r;
         for half in 0..2 {

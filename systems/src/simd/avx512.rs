@@ -123,6 +123,36 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn columns(self, rows: [&[f64; 4]; LANES]) -> [__m512d; 4] {
+        // SAFETY: `self` proves the features; a row has the four numbers that are loaded.
+        unsafe {
+            let [r0, r1, r2, r3, r4, r5, r6, r7] = rows;
+            // Rows 0 and 1, 2 and 3, ... side by side.
+            let a = _mm512_castpd256_pd512(_mm256_loadu_pd(r0.as_ptr()));
+            let a = _mm512_insertf64x4::<1>(a, _mm256_loadu_pd(r1.as_ptr()));
+            let b = _mm512_castpd256_pd512(_mm256_loadu_pd(r2.as_ptr()));
+            let b = _mm512_insertf64x4::<1>(b, _mm256_loadu_pd(r3.as_ptr()));
+            let c = _mm512_castpd256_pd512(_mm256_loadu_pd(r4.as_ptr()));
+            let c = _mm512_insertf64x4::<1>(c, _mm256_loadu_pd(r5.as_ptr()));
+            let d = _mm512_castpd256_pd512(_mm256_loadu_pd(r6.as_ptr()));
+            let d = _mm512_insertf64x4::<1>(d, _mm256_loadu_pd(r7.as_ptr()));
+            // Columns 0 and 1 of four rows, then columns 2 and 3.
+            let first = _mm512_setr_epi64(0, 4, 8, 12, 1, 5, 9, 13);
+            let last = _mm512_setr_epi64(2, 6, 10, 14, 3, 7, 11, 15);
+            let ab = _mm512_permutex2var_pd(a, first, b);
+            let ab_last = _mm512_permutex2var_pd(a, last, b);
+            let cd = _mm512_permutex2var_pd(c, first, d);
+            let cd_last = _mm512_permutex2var_pd(c, last, d);
+            [
+                _mm512_shuffle_f64x2::<0b01_00_01_00>(ab, cd),
+                _mm512_shuffle_f64x2::<0b11_10_11_10>(ab, cd),
+                _mm512_shuffle_f64x2::<0b01_00_01_00>(ab_last, cd_last),
+                _mm512_shuffle_f64x2::<0b11_10_11_10>(ab_last, cd_last),
+            ]
+        }
+    }
+
+    #[inline(always)]
     fn transpose(self, r: [__m512d; LANES]) -> [__m512d; LANES] {
         // SAFETY: `self` proves the features.
         unsafe {

@@ -62,6 +62,8 @@ pub trait Simd: Copy + Send + Sync {
     fn add_exponent(self, x: Self::Vector, k: Self::Vector) -> Self::Vector;
     /// Whole parts of numbers within the range of `i32`, as numbers and as integers.
     fn whole(self, x: Self::Vector) -> (Self::Vector, [i32; LANES]);
+    /// Number i of row j becomes lane j of vector i.
+    fn columns(self, rows: [&[f64; 4]; LANES]) -> [Self::Vector; 4];
     /// Lane i of vector j becomes lane j of vector i.
     fn transpose(self, rows: [Self::Vector; LANES]) -> [Self::Vector; LANES];
     /// Does a task in a function of its own, compiled for this vector width.
@@ -161,6 +163,12 @@ impl<S: Simd> Eight<S> {
         Eight::load(self.simd, x)
     }
 
+    /// From eight scalars, of the same vector width.
+    #[inline(always)]
+    pub fn gathered(self, x: Row) -> Self {
+        Eight::gather(self.simd, x)
+    }
+
     /// To memory.
     #[inline(always)]
     pub fn store(self, to: &mut Row) {
@@ -201,6 +209,17 @@ impl<S: Simd> Eight<S> {
     pub fn whole(self) -> (Self, [i32; LANES]) {
         let (vector, integers) = self.simd.whole(self.vector);
         (Eight { vector, ..self }, integers)
+    }
+
+    /// Number i of row j becomes lane j of vector i.
+    #[inline(always)]
+    pub fn columns(self, rows: [&[f64; 4]; LANES]) -> [Self; 4] {
+        let vectors = self.simd.columns(rows);
+        let mut columns = [self; 4];
+        for k in 0..4 {
+            columns[k].vector = vectors[k];
+        }
+        columns
     }
 
     /// Lane i of vector j becomes lane j of vector i.

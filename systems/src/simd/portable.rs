@@ -86,6 +86,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn columns(self, rows: [&[f64; 4]; LANES]) -> [Row; 4] {
+        std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
+    }
+
+    #[inline(always)]
     fn transpose(self, rows: [Row; LANES]) -> [Row; LANES] {
         std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
     }
