@@ -3,6 +3,7 @@
 //! [`homarus_systems`].
 
 pub mod cli;
+pub mod execution;
 pub mod record;
 pub mod rhythm;
 pub mod run;

@@ -3,6 +3,7 @@
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
 mod check;
+mod execution;
 mod files;
 mod interrupt;
 mod list;
@@ -78,6 +79,10 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
         Err(Failure::Run(error)) => {
+            message(&format!("homarus: {error}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Threads(error)) => {
             message(&format!("homarus: {error}\n"));
             ExitCode::from(1)
         }

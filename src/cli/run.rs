@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use clap::Args;
 use homarus_systems::assembly::RunError;
 
-use super::{interrupt::Interrupt, message, output, progress::Kind, setting, table};
+use super::{execution, interrupt::Interrupt, message, output, progress::Kind, setting, table};
 use crate::{
     record::{
         bundle::{Published, Request},
@@ -54,6 +54,8 @@ pub(super) struct Arguments {
     /// repeatable.
     #[arg(long, value_name = "PATH:MS", requires = "out")]
     sample: Vec<String>,
+    #[command(flatten)]
+    execution: execution::Flags,
     /// How progress is told on stderr: a bar in a terminal, JSON lines, or not at all.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     progress: Kind,
@@ -66,6 +68,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let quiet = arguments.quiet;
+    let execution = arguments.execution.execution(quiet)?;
     let mut notes = Vec::new();
     let scene = scene(arguments, &mut notes)?;
     let request = arguments.out.as_ref().map(|dir| Request {
@@ -74,9 +78,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         csv: arguments.csv,
     });
     let interrupt = Interrupt::listen();
-    let quiet = arguments.quiet;
     let mut progress = arguments.progress.show(quiet);
-    let outcome = run::run_attended(&scene, request.as_ref(), &notes, &mut |now| {
+    let outcome = run::run_attended(&scene, &execution, request.as_ref(), &notes, &mut |now| {
         progress.tell(now);
         interrupt.asked()
     });

@@ -21,7 +21,7 @@ use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic::{self, Linearisation};
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
 use crate::integrate::{
-    Planned, Reference,
+    Kernel, Planned, Reference,
     exponential::{Buffers, Signals},
 };
 use crate::membrane::{AppliedCurrent, Input, Voltage};
@@ -398,6 +398,7 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.insert_resource(CellTypes::for_step(timing.dt));
     world.insert_resource(Kinds::for_step(timing.dt));
     world.insert_resource(integrator);
+    world.insert_resource(Kernel::detect());
     world.insert_resource(Planned(Stretch::Rest));
     world.init_resource::<Neurons>();
     world.init_resource::<Edges>();
