@@ -1,29 +1,29 @@
 //! The flags that say what carries a run out: `--threads` and `--kernel`.
 
-use clap::{Args, builder::RangedU64ValueParser};
+use clap::Args;
 use homarus_systems::integrate::{Kernel, KernelError};
 
-use super::{message, wrong};
+use super::{message, setting, wrong};
 use crate::execution::{Execution, cores};
 use crate::run::Failure;
 
 /// More threads than this help nobody.
-pub(super) const MOST_THREADS: u64 = 1024;
+const MOST_THREADS: u64 = 1024;
 
 /// What carries a run out; the outcome is the same to the bit.
 #[derive(Args)]
 pub(super) struct Flags {
     /// Number of threads; if not given, 1 for a small network (below 2000 cells; 256 if no edge
     /// joins them), else one a core.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads())]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
+    threads: Option<usize>,
     /// Vector instructions: `auto` (the widest here), `avx512`, `avx2` or `portable`.
     #[arg(long, value_name = "NAME", default_value = Kernel::AUTO)]
     kernel: String,
 }
 
-fn threads() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=MOST_THREADS)
+fn threads(value: &str) -> Result<usize, String> {
+    setting::whole(value, 1, MOST_THREADS).map(|n| n as usize)
 }
 
 impl Flags {

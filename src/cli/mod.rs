@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
+mod bench;
 mod check;
 mod execution;
 mod files;
@@ -12,6 +13,7 @@ mod overview;
 mod progress;
 mod run;
 mod setting;
+mod step_study;
 mod table;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -37,6 +39,7 @@ enum Verb {
     Check(check::Arguments),
     List(list::Arguments),
     New(new::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(arguments),
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Bench(arguments) => bench::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,
