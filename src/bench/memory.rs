@@ -81,7 +81,7 @@ mod tests {
             synapses_per_neuron,
             steps: 1,
         };
-        check(case).map_or_else(|errors| errors.to_string(), |()| "fine".to_owned())
+        check(case).map_or_else(|errors| errors.render(false, 200), |()| "fine".to_owned())
     }
 
     #[test]

@@ -28,7 +28,7 @@ use self::{
 use crate::{
     execution::{self, Execution},
     run::{self, Failure},
-    scene::{Scene, spawn},
+    scene::{Diagnostics, Scene, spawn},
 };
 
 /// Slices of a run that take turns.
@@ -78,12 +78,20 @@ pub struct Measurement {
     pub model_s_per_wall_s: f64,
 }
 
+/// Refuses a network that cannot be numbered or would not fit in memory.
+///
+/// # Errors
+/// What is too many, or how much memory is needed and free.
+pub fn check(case: Case) -> Result<(), Diagnostics> {
+    memory::check(case)
+}
+
 /// Measures a synthetic network and the yardstick on it.
 ///
 /// # Errors
 /// It would not fit in memory, or the system does not give the threads.
 pub fn synthetic(case: Case, execution: &Execution) -> Result<Measurement, Failure> {
-    memory::check(case)?;
+    check(case)?;
     let synapses = case.neurons * case.synapses_per_neuron;
     let threads = execution.threads(case.neurons, synapses);
     let pool = execution::pool(threads)?;

@@ -120,6 +120,7 @@ fn case(arguments: &Arguments, neurons: usize) -> Result<Case, Failure> {
 /// Measures networks of growing size, each with more and more threads.
 fn sweep(arguments: &Arguments, execution: &Execution) -> Result<(), Failure> {
     let largest = case(arguments, LARGEST)?;
+    bench::check(largest)?;
     let sizes = sizes(largest);
     let threads = threads(execution.threads.unwrap_or_else(cores));
     if !arguments.json && !arguments.csv {
@@ -128,7 +129,7 @@ fn sweep(arguments: &Arguments, execution: &Execution) -> Result<(), Failure> {
     let mut first = true;
     for neurons in sizes {
         for threads in &threads {
-            message(&format!("measuring {neurons} cells on {threads} threads\n"));
+            message(&format!("measuring {neurons} cells on {}\n", on(*threads)));
             let case = Case { neurons, ..largest };
             let execution = Execution {
                 threads: Some(*threads),
@@ -217,9 +218,9 @@ fn page(measured: &Measurement) -> String {
         kernel,
         ..
     } = measured;
-    let thread = if *threads == 1 { "thread" } else { "threads" };
     let mut text = format!(
-        "{neurons} cells, {synapses} synapses, {steps} steps on {threads} {thread} ({kernel})\n\n"
+        "{neurons} cells, {synapses} synapses, {steps} steps on {} ({kernel})\n\n",
+        on(*threads)
     );
     let mut row = |name: &str, value: String| text.push_str(&format!("{name:<24}{value}\n"));
     row(
@@ -255,6 +256,14 @@ fn page(measured: &Measurement) -> String {
         format!("{} s a second", significant(measured.model_s_per_wall_s)),
     );
     text
+}
+
+/// A number of threads in words.
+fn on(threads: usize) -> String {
+    match threads {
+        1 => "1 thread".to_owned(),
+        n => format!("{n} threads"),
+    }
 }
 
 /// How many times as long the yardstick takes.
