@@ -119,7 +119,7 @@ fn what_there_is_not_is_refused() {
         ),
         (
             ["--kernel", "sse"],
-            ["there is no kernel `sse`", "`auto` takes the widest"],
+            ["there is no kernel `sse`", "`auto` takes"],
         ),
     ] {
         let output = homarus(&[&["run", "half_centre"][..], &flags].concat());

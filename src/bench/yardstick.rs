@@ -143,7 +143,7 @@ impl Neuron {
         let [g_na, g_cat, g_cas, g_a, g_kca, g_kd, g_h, g_leak] = *gbar;
         let (m_cat, h_cat) = (m_cat_inf(v), h_cat_inf(v));
         let (m_cas, h_cas) = (m_cas_inf(v), h_cas_inf(v));
-        let g_ca = g_cat * m_cat * m_cat * m_cat * h_cat + g_cas * m_cas * m_cas * m_cas * h_cas;
+        let g_ca = g_cat * cube(m_cat) * h_cat + g_cas * cube(m_cas) * h_cas;
         let ca = CA_REST - CA_INFLUX * g_ca * (v - E_CA);
         Neuron {
             v,
