@@ -5,15 +5,14 @@ use std::fs;
 use super::Case;
 use crate::scene::{
     Diagnostic, Diagnostics,
-    memory::{PER_CHANNEL, PER_EDGE, amount, available},
+    memory::{amount, available},
 };
 
-/// Channels of an STG cell.
-const CHANNELS: f64 = 8.0;
-/// Engines in a measurement: with synapses and without.
-const ENGINES: f64 = 2.0;
-/// Bytes of a cell and of a synapse outside the engine, in the yardstick and in the description of
-/// the network, about.
+/// Bytes of a cell and of a synapse in the engine, about: the peaks of 300 000 cells and of a million
+/// synapses.
+const CELL: f64 = 2300.0;
+const SYNAPSE: f64 = 750.0;
+/// The same outside the engine, in the yardstick and in the description of the network.
 const CELL_BY_HAND: f64 = 300.0;
 const SYNAPSE_BY_HAND: f64 = 24.0;
 
@@ -52,9 +51,8 @@ pub(super) fn check(case: Case) -> Result<(), Diagnostics> {
 fn needed(case: Case) -> f64 {
     let cells = case.neurons as f64;
     let synapses = cells * case.synapses_per_neuron as f64;
-    let cell = ENGINES * CHANNELS * PER_CHANNEL as f64 + CELL_BY_HAND;
-    let synapse = PER_EDGE as f64 + SYNAPSE_BY_HAND;
-    cells * cell + synapses * synapse
+    // The cells are in the engine twice, with their synapses and without.
+    cells * (2.0 * CELL + CELL_BY_HAND) + synapses * (SYNAPSE + SYNAPSE_BY_HAND)
 }
 
 /// Begins to look for the peak of memory anew, where the system can; else the peak is that of the

@@ -204,7 +204,7 @@ impl Random {
 
     /// A number below `n` (at least 1).
     fn below(&mut self, n: usize) -> usize {
-        (u128::from(self.next()) * n as u128 >> 64) as usize
+        ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 }
 

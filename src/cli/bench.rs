@@ -57,11 +57,11 @@ pub(super) struct Arguments {
 }
 
 fn cells(value: &str) -> Result<usize, String> {
-    setting::whole(value, 1, usize::MAX as u64).map(|n| n as usize)
+    setting::whole(value, 1, u64::from(u32::MAX)).map(|n| n as usize)
 }
 
 fn synapses(value: &str) -> Result<usize, String> {
-    setting::whole(value, 0, usize::MAX as u64).map(|n| n as usize)
+    setting::whole(value, 0, u64::from(u32::MAX)).map(|n| n as usize)
 }
 
 fn steps(value: &str) -> Result<u64, String> {

@@ -7,8 +7,8 @@ use homarus_systems::{channels::CellType, coupling::CompiledKind, definition::Sy
 use super::{diagnostic::Diagnostic, model::Scene};
 
 /// Bytes of a neuron's components and names per channel, and of an edge's, about.
-pub(crate) const PER_CHANNEL: usize = 200;
-pub(crate) const PER_EDGE: usize = 400;
+const PER_CHANNEL: usize = 200;
+const PER_EDGE: usize = 400;
 
 /// Things of one sort and what each of them takes.
 struct Demand {
