@@ -55,12 +55,6 @@ fn needed(case: Case) -> f64 {
     cells * (2.0 * CELL + CELL_BY_HAND) + synapses * (SYNAPSE + SYNAPSE_BY_HAND)
 }
 
-/// Begins to look for the peak of memory anew, where the system can; else the peak is that of the
-/// process so far.
-pub(super) fn forget_peak() {
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
 /// Peak of the memory of this process (MB, 10^6 bytes), where the system tells.
 pub(super) fn peak_mb() -> Option<f64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;

@@ -19,7 +19,7 @@ use homarus_systems::{
     observe::{Observers, Spikes},
     schedule::Clock,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     network::{Network, STEP_MS},
@@ -46,7 +46,7 @@ pub struct Case {
 }
 
 /// What a network costs: the object of `bench --json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Number of cells.
     pub neurons: usize,
@@ -57,7 +57,7 @@ pub struct Measurement {
     /// Steps.
     pub steps: u64,
     /// Code path that stepped the neurons.
-    pub kernel: &'static str,
+    pub kernel: String,
     /// Wall time of a neuron in a step (ns), its share of everything else in the step included.
     pub ns_per_neuron_step: f64,
     /// The same of the yardstick; `None` for a scene.
@@ -101,7 +101,6 @@ pub fn synthetic(case: Case, execution: &Execution) -> Result<Measurement, Failu
 /// Runs the engine with and without synapses and the yardstick, by turns.
 fn race(case: Case, kernel: Kernel) -> Result<Measurement, Failure> {
     let steps = case.steps;
-    memory::forget_peak();
     let network = Network::new(case.neurons, case.synapses_per_neuron);
     let clock = Instant::now();
     let mut engine = network.simulation(steps, kernel)?;
@@ -148,7 +147,6 @@ fn race(case: Case, kernel: Kernel) -> Result<Measurement, Failure> {
 pub fn scene(scene: &Scene, execution: &Execution) -> Result<Measurement, Failure> {
     let pool = execution.pool(scene)?;
     pool.install(|| {
-        memory::forget_peak();
         let clock = Instant::now();
         let mut engine = spawn::spawn(scene)?;
         let world = &mut engine.world;
@@ -175,7 +173,7 @@ fn measurement(
     engine: &Simulation,
     laps: &Laps,
     synapses: usize,
-    kernel: &'static str,
+    kernel: &str,
     build_s: f64,
 ) -> Measurement {
     let count = engine.names().cells.len();
@@ -186,7 +184,7 @@ fn measurement(
         synapses,
         threads: rayon::current_num_threads(),
         steps: laps.steps,
-        kernel,
+        kernel: kernel.to_owned(),
         ns_per_neuron_step: laps.fastest_ns / neurons,
         ns_per_neuron_step_scalar: None,
         ns_per_synapse_step: None,

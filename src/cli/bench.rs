@@ -1,8 +1,12 @@
 //! `homarus bench`: what a network costs, beside the same network written by hand.
 
-use std::io;
+use std::{
+    io,
+    process::{Command, ExitCode, Stdio},
+};
 
 use clap::Args;
+use homarus_systems::integrate::Kernel;
 
 use super::{execution, message, output, setting, wrong};
 use crate::bench::{self, Case, Measurement};
@@ -68,8 +72,9 @@ fn steps(value: &str) -> Result<u64, String> {
     setting::whole(value, 1, homarus_systems::schedule::MAX_STEPS as u64)
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let execution = arguments.execution.execution(false)?;
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    // What there is to say about threads, each measurement of a sweep says.
+    let execution = arguments.execution.execution(arguments.sweep)?;
     if arguments.sweep {
         return sweep(arguments, &execution);
     }
@@ -88,7 +93,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         (true, _) => serde_json::to_string_pretty(&measured).map_err(io::Error::other)? + "\n",
         (_, true) => csv(&measured, true)?,
         _ => page(&measured),
-    })
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The network that is asked for, or of `neurons` cells.
@@ -118,33 +124,62 @@ fn case(arguments: &Arguments, neurons: usize) -> Result<Case, Failure> {
 }
 
 /// Measures networks of growing size, each with more and more threads.
-fn sweep(arguments: &Arguments, execution: &Execution) -> Result<(), Failure> {
+fn sweep(arguments: &Arguments, execution: &Execution) -> Result<ExitCode, Failure> {
     let largest = case(arguments, LARGEST)?;
     bench::check(largest)?;
-    let sizes = sizes(largest);
     let threads = threads(execution.threads.unwrap_or_else(cores));
+    let all = sizes(largest)
+        .into_iter()
+        .flat_map(|neurons| threads.iter().map(move |threads| (neurons, *threads)));
     if !arguments.json && !arguments.csv {
         output(&header())?;
     }
-    let mut first = true;
-    for neurons in sizes {
-        for threads in &threads {
-            message(&format!("measuring {neurons} cells on {}\n", on(*threads)));
-            let case = Case { neurons, ..largest };
-            let execution = Execution {
-                threads: Some(*threads),
-                ..*execution
-            };
-            let measured = bench::synthetic(case, &execution)?;
-            output(&match (arguments.json, arguments.csv) {
-                (true, _) => serde_json::to_string(&measured).map_err(io::Error::other)? + "\n",
-                (_, true) => csv(&measured, first)?,
-                _ => line(&measured),
-            })?;
-            first = false;
-        }
+    for (k, (neurons, threads)) in all.enumerate() {
+        message(&format!("measuring {neurons} cells on {}\n", on(threads)));
+        let measured = match apart(Case { neurons, ..largest }, threads, execution.kernel)? {
+            Ok(measured) => measured,
+            Err(code) => return Ok(code),
+        };
+        output(&match (arguments.json, arguments.csv) {
+            (true, _) => serde_json::to_string(&measured).map_err(io::Error::other)? + "\n",
+            (_, true) => csv(&measured, k == 0)?,
+            _ => line(&measured),
+        })?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures in a process of its own, so that no memory of another measurement counts. A failure it
+/// tells itself; this gives its exit code.
+fn apart(
+    case: Case,
+    threads: usize,
+    kernel: Kernel,
+) -> Result<Result<Measurement, ExitCode>, Failure> {
+    let flags = [
+        ("--neurons", case.neurons.to_string()),
+        (
+            "--synapses-per-neuron",
+            case.synapses_per_neuron.to_string(),
+        ),
+        ("--steps", case.steps.to_string()),
+        ("--threads", threads.to_string()),
+        ("--kernel", kernel.name().to_owned()),
+    ];
+    let output = Command::new(std::env::current_exe()?)
+        .args(["bench", "--json"])
+        .args(flags.iter().flat_map(|(flag, value)| [*flag, value]))
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        let code = output
+            .status
+            .code()
+            .and_then(|code| u8::try_from(code).ok());
+        return Ok(Err(ExitCode::from(code.unwrap_or(1))));
+    }
+    let measured = serde_json::from_slice(&output.stdout).map_err(io::Error::other)?;
+    Ok(Ok(measured))
 }
 
 /// Powers of ten that have room for the synapses, and the largest size itself.

@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(arguments),
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
-        Verb::Bench(arguments) => bench::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Bench(arguments) => bench::run(arguments),
     };
     match outcome {
         Ok(code) => code,

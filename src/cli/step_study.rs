@@ -26,6 +26,12 @@ const REFERENCE_CELLS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(300);
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
+/// Most means of a window that are shown one by one.
+const ROWS: usize = 60;
+
+/// Most means that cannot be judged and are listed.
+const LISTED: usize = 12;
+
 /// What is to be studied, and how.
 pub(super) struct Request<'a> {
     /// The scene with everything the command line says.
@@ -182,22 +188,48 @@ fn window(study: &StepStudy, label: &str) -> String {
         None => "reference".to_owned(),
         Some(step) => format!("at {step}"),
     };
-    let of_window = || study.quantities.iter().filter(|q| q.window == label);
-    let compared = of_window().next().map_or(0, |q| q.deviations.len());
+    let of_window = study.quantities.iter().filter(|q| q.window == label);
+    let of_window: Vec<&Quantity> = of_window.collect();
+    let compared = of_window.first().map_or(0, |q| q.deviations.len());
     let steps = study.trials[..compared].iter().filter_map(step);
     let percent = percent(TOLERANCE);
     let header = ["".to_owned(), "".to_owned(), best].into_iter();
     table.set_header(header.chain(steps).chain([format!("for {percent}")]));
-    for quantity in of_window() {
+    let shown = worst(&of_window);
+    for quantity in &shown {
         table.add_row(row(quantity));
     }
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let lines = table.lines();
-    lines
-        .map(|line| format!(" {}\n", line.trim_end()))
-        .collect()
+    let lines = table.lines().map(|line| format!(" {}\n", line.trim_end()));
+    let mut text: String = lines.collect();
+    if shown.len() < of_window.len() {
+        text.push_str("  (of each measure the one with the largest error; --json has all)\n");
+    }
+    text
+}
+
+/// All of a few means; of many, for each rhythm and for the cells, each measure where it is worst.
+fn worst<'a>(quantities: &[&'a Quantity]) -> Vec<&'a Quantity> {
+    if quantities.len() <= ROWS {
+        return quantities.to_vec();
+    }
+    // Only the names of rhythms have a space; the measure of a phase names a cell, too.
+    fn group(quantity: &Quantity) -> (&str, &str) {
+        let of = quantity.of.as_str();
+        let measure = quantity.what.split(" of ").next().unwrap_or_default();
+        (if of.contains(' ') { of } else { "" }, measure)
+    }
+    let mut shown: Vec<&Quantity> = Vec::new();
+    for quantity in quantities {
+        match shown.iter_mut().find(|q| group(q) == group(quantity)) {
+            Some(known) if known.worst() < quantity.worst() => *known = quantity,
+            Some(_) => {}
+            None => shown.push(quantity),
+        }
+    }
+    shown
 }
 
 fn row(quantity: &Quantity) -> Vec<String> {
@@ -236,13 +268,18 @@ fn conclusion(study: &StepStudy) -> String {
         Need::Undecided(why) => Some(format!("  {}, {} of {}: {why}\n", q.window, q.what, q.of)),
         _ => None,
     });
-    let undecided: String = undecided.collect();
-    match undecided.is_empty() {
-        true => text.push_str(".\n"),
-        false => {
-            text.push_str(", as far as it can be judged. It cannot for\n");
-            text.push_str(&undecided);
-        }
+    let undecided: Vec<String> = undecided.collect();
+    if undecided.is_empty() {
+        return text + ".\n";
+    }
+    text.push_str(", as far as it can be judged. It cannot for\n");
+    let listed = undecided.len().min(LISTED);
+    text.extend(undecided[..listed].iter().map(String::as_str));
+    if undecided.len() > listed {
+        text.push_str(&format!(
+            "  and {} more; --json has all\n",
+            undecided.len() - listed
+        ));
     }
     text
 }
