@@ -1,11 +1,18 @@
-//! Cost of a step on shipped scenes, everything on that the scene has on.
+//! Cost of a step on shipped scenes, everything on that the scene has on, and of the network of
+//! `homarus bench` beside the yardstick. How to read it: `benches/README.md`.
 //!
 //! `five_neuron_cpg`: coupled, with homeostasis and controllers; elements are steps of the network.
 //! `stg_cell`: 1 000 uncoupled copies with spread start voltages; elements are neuron-steps.
+//! `ring of 1000`: two synapses a cell, by the engine and written by hand; elements are
+//! neuron-steps.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use homarus::bench::{
+    network::{Network, STEP_MS},
+    yardstick::Yardstick,
+};
 use homarus::scene::{self, Scene, spawn};
-use homarus_systems::assembly::Simulation;
+use homarus_systems::{assembly::Simulation, integrate::Kernel};
 
 /// A shipped scene cut to `duration_ms` (ms).
 fn shipped(name: &str, duration_ms: f64) -> Scene {
@@ -63,5 +70,30 @@ fn bench(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
+fn beside_the_yardstick(c: &mut Criterion) {
+    let (neurons, steps) = (1000, 1000);
+    let network = Network::new(neurons, 2);
+    let mut group = c.benchmark_group("ring of 1000");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(neurons as u64 * steps));
+    let kernel = Kernel::detect();
+    let engine = || {
+        let simulation = network.simulation(steps, kernel);
+        simulation.unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    group.bench_function("engine", |b| {
+        b.iter_batched(engine, run, BatchSize::PerIteration);
+    });
+    let scalar = || Yardstick::new(&network, STEP_MS);
+    let by_hand = |mut network: Yardstick| {
+        network.run(steps);
+        network
+    };
+    group.bench_function("by hand", |b| {
+        b.iter_batched(scalar, by_hand, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, bench, beside_the_yardstick);
 criterion_main!(benches);

@@ -2,11 +2,14 @@
 //! neuromodulation. Scenes in ([`scene`]), rhythms out ([`rhythm`]); the engine is the crate
 //! [`homarus_systems`].
 
+pub mod bench;
 pub mod cli;
+pub mod execution;
 pub mod record;
 pub mod rhythm;
 pub mod run;
 pub mod scene;
+pub mod step_study;
 
 /// The examples of README, run as tests.
 #[cfg(doctest)]

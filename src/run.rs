@@ -8,11 +8,13 @@ use homarus_systems::{
     assembly::{RunError, Simulation},
     definition::SynapseDefinition,
     homeostasis::BelowZero,
+    integrate::Kernel,
     observe::{Observers, Spike, Spikes},
     schedule::Clock,
 };
 
 use crate::{
+    execution::{Execution, NoThreads},
     record::{
         bundle::{Published, Refusal, Request},
         manifest,
@@ -42,6 +44,9 @@ pub enum Failure {
     /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The run cannot have its threads.
+    #[error(transparent)]
+    Threads(#[from] NoThreads),
     /// The user broke the run off at this model time.
     #[error("stopped at {0} of model time")]
     Stopped(String),
@@ -87,7 +92,9 @@ pub struct Outcome {
 /// # Errors
 /// The network cannot be built, or the run leaves all sense.
 pub fn run(scene: &Scene) -> Result<Summary, Failure> {
-    let outcome = run_attended(scene, None, &[], &mut |_| ControlFlow::Continue(()))?;
+    let execution = Execution::default();
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let outcome = run_attended(scene, &execution, None, &[], go_on)?;
     match outcome.error {
         Some(error) => Err(error.into()),
         None => Ok(outcome.summary),
@@ -98,14 +105,28 @@ pub fn run(scene: &Scene) -> Result<Summary, Failure> {
 /// fails gives what there is up to then. `notes` become the first warnings of the summary.
 ///
 /// # Errors
-/// The network cannot be built, the directory is refused, or the disk is full.
+/// The network cannot be built, the directory is refused, the disk is full, or the system does not
+/// give the threads.
 pub fn run_attended(
     scene: &Scene,
+    execution: &Execution,
+    bundle: Option<&Request>,
+    notes: &[String],
+    pulse: &mut Pulse,
+) -> Result<Outcome, Failure> {
+    let pool = execution.pool(scene)?;
+    pool.install(|| attended(scene, execution.kernel, bundle, notes, pulse))
+}
+
+fn attended(
+    scene: &Scene,
+    kernel: Kernel,
     bundle: Option<&Request>,
     notes: &[String],
     pulse: &mut Pulse,
 ) -> Result<Outcome, Failure> {
     let mut simulation = spawn::spawn(scene)?;
+    simulation.world.insert_resource(kernel);
     let rhythms = rhythms(scene);
     let recorder = match bundle {
         Some(request) => Some(Recorder::new(request, scene, &rhythms, &simulation)?),
@@ -251,7 +272,7 @@ fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summar
         seed: scene.seed,
         step_ms: scene.step_ms,
         integrator: scene.integrator.name(),
-        kernel: kernel(scene.integrator),
+        kernel: kernel(scene.integrator, &simulation.world),
         neurons: scene.cells.len(),
         edges: scene.edges.len(),
         model_ms: simulation.now(),
@@ -271,9 +292,10 @@ pub fn trains(simulation: &Simulation) -> Vec<Vec<f64>> {
     trains
 }
 
-fn kernel(integrator: Integrator) -> &'static str {
+/// Name of the code path that steps the neurons of a network.
+pub fn kernel(integrator: Integrator, world: &World) -> &'static str {
     match integrator {
-        Integrator::Exponential => homarus_systems::integrate::kernel_name(),
+        Integrator::Exponential => world.resource::<Kernel>().name(),
         Integrator::Reference => "direct",
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! stdout is data, stderr is messages. Exit codes: 0 fine, 1 the run failed, 2 the input is wrong.
 
+mod bench;
 mod check;
+mod execution;
 mod files;
 mod interrupt;
 mod list;
@@ -11,6 +13,7 @@ mod overview;
 mod progress;
 mod run;
 mod setting;
+mod step_study;
 mod table;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -36,6 +39,7 @@ enum Verb {
     Check(check::Arguments),
     List(list::Arguments),
     New(new::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(arguments),
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Bench(arguments) => bench::run(arguments),
     };
     match outcome {
         Ok(code) => code,
@@ -78,6 +83,10 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
         Err(Failure::Run(error)) => {
+            message(&format!("homarus: {error}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Threads(error)) => {
             message(&format!("homarus: {error}\n"));
             ExitCode::from(1)
         }

@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use homarus_systems::{
     address::{self, Address, EdgeScalar},
     assembly::Simulation,
-    integrate::kernel_name,
+    integrate::Kernel,
 };
 
 use super::table::seconds;
@@ -54,7 +54,7 @@ pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
     page.gap();
     let pace = lint::pace(scene, network);
     accuracy(scene, &pace, &mut page);
-    page.row("cost", &cost(scene));
+    page.row("cost", &cost(scene, *network.world.resource::<Kernel>()));
     page.text()
 }
 
@@ -439,7 +439,7 @@ fn accuracy(scene: &Scene, pace: &Pace, page: &mut Page) {
 }
 
 /// Memory and wall time, roughly.
-fn cost(scene: &Scene) -> String {
+fn cost(scene: &Scene, kernel: Kernel) -> String {
     let bytes = PROGRAM_BYTES + memory::needed(scene);
     let memory = format!("about {} MB", digits((bytes * 1e-6).ceil(), 2));
     if scene.integrator == Integrator::Reference {
@@ -462,8 +462,8 @@ fn cost(scene: &Scene) -> String {
         s if s < 7200.0 => format!("about {} min", digits(s / 60.0, 1)),
         s => format!("about {} h", digits(s / 3600.0, 1)),
     };
-    let longer = match kernel_name() {
-        "avx512" => "",
+    let longer = match kernel {
+        Kernel::Avx512 => "",
         _ => " with AVX-512, longer here",
     };
     format!("{memory} and {time} on one thread{longer}")

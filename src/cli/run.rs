@@ -5,7 +5,9 @@ use std::{io, path::PathBuf};
 use clap::Args;
 use homarus_systems::assembly::RunError;
 
-use super::{interrupt::Interrupt, message, output, progress::Kind, setting, table};
+use super::{
+    execution, interrupt::Interrupt, message, output, progress::Kind, setting, step_study, table,
+};
 use crate::{
     record::{
         bundle::{Published, Request},
@@ -54,6 +56,12 @@ pub(super) struct Arguments {
     /// repeatable.
     #[arg(long, value_name = "PATH:MS", requires = "out")]
     sample: Vec<String>,
+    #[command(flatten)]
+    execution: execution::Flags,
+    /// Instead, run the scene at its step, a half and a quarter of it and, up to 20 cells and 5
+    /// minutes, by the reference integrator; print how far what it shows depends on the step.
+    #[arg(long, conflicts_with_all = ["out", "integrator"])]
+    step_study: bool,
     /// How progress is told on stderr: a bar in a terminal, JSON lines, or not at all.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     progress: Kind,
@@ -66,17 +74,28 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let quiet = arguments.quiet;
+    let execution = arguments.execution.execution(quiet)?;
     let mut notes = Vec::new();
     let scene = scene(arguments, &mut notes)?;
+    if arguments.step_study {
+        return step_study::run(step_study::Request {
+            scene,
+            execution,
+            progress: arguments.progress,
+            json: arguments.json,
+            quiet,
+            notes: &notes,
+        });
+    }
     let request = arguments.out.as_ref().map(|dir| Request {
         dir: dir.clone(),
         overwrite: arguments.overwrite,
         csv: arguments.csv,
     });
     let interrupt = Interrupt::listen();
-    let quiet = arguments.quiet;
     let mut progress = arguments.progress.show(quiet);
-    let outcome = run::run_attended(&scene, request.as_ref(), &notes, &mut |now| {
+    let outcome = run::run_attended(&scene, &execution, request.as_ref(), &notes, &mut |now| {
         progress.tell(now);
         interrupt.asked()
     });

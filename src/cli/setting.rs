@@ -143,6 +143,15 @@ pub(super) fn ms(value: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a finite number of ms above 0, for instance 0.05".to_string())
 }
 
+/// A whole number from `least` to `most` given by a flag; the error says what one looks like.
+pub(super) fn whole(value: &str, least: u64, most: u64) -> Result<u64, String> {
+    let plain = value.trim().replace('_', "");
+    let number = plain.parse().ok();
+    number
+        .filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+}
+
 /// A positive number of the command line.
 fn positive(name: &str, value: f64) -> Result<f64, Failure> {
     if value > 0.0 && value.is_finite() {

@@ -144,7 +144,7 @@ fn edge_tables(scene: &Scene) -> usize {
 }
 
 /// Bytes in words.
-fn amount(bytes: f64) -> String {
+pub(crate) fn amount(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut value = bytes;
     let mut unit = 0;
@@ -156,7 +156,7 @@ fn amount(bytes: f64) -> String {
 }
 
 /// Bytes of memory that are free, where the system tells.
-pub(super) fn available() -> Option<f64> {
+pub(crate) fn available() -> Option<f64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()

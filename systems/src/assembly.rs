@@ -395,12 +395,12 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.insert_resource(CellTypes::for_step(timing.dt));
     world.insert_resource(Kinds::for_step(timing.dt));
     world.insert_resource(integrator);
+    world.insert_resource(Kernel::detect());
     world.insert_resource(Planned(Stretch::Rest));
     world.init_resource::<Neurons>();
     world.init_resource::<Edges>();
     world.init_resource::<Names>();
     world.init_resource::<Coupling>();
-    world.insert_resource(Kernel::detect());
     world.init_resource::<Plan>();
     world.init_resource::<Reference>();
     world.init_resource::<Detection>();

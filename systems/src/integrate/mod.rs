@@ -14,7 +14,7 @@ pub mod reference;
 use bevy_ecs::prelude::*;
 
 pub use columns::{Columns, NeuronTables};
-pub use dispatch::Kernel;
+pub use dispatch::{Kernel, KernelError};
 pub use reference::Reference;
 
 use crate::observe::Observers;
@@ -65,9 +65,4 @@ pub fn exponential_asked(integrator: Res<Integrator>) -> bool {
 /// Condition: the reference scheme is asked for.
 pub fn reference_asked(integrator: Res<Integrator>) -> bool {
     *integrator == Integrator::Reference
-}
-
-/// Name of the code path that steps neurons on this processor.
-pub fn kernel_name() -> &'static str {
-    dispatch::Kernel::detect().name()
 }
