@@ -20,7 +20,7 @@ use crate::coupling::{
 use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic::{self, Linearisation};
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
-use crate::integrate::{Kernel, Planned, Reference, plan::Plan};
+use crate::integrate::{Kernel, Planned, Reference, exponential::Workspace, plan::Plan};
 use crate::membrane::{AppliedCurrent, Input, Voltage};
 use crate::neuromodulation::{Controller, Gains, Modulated};
 use crate::observe::{Armed, Detection, Observers, Runaway, Spikes};
@@ -402,6 +402,7 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.init_resource::<Names>();
     world.init_resource::<Coupling>();
     world.init_resource::<Plan>();
+    world.init_resource::<Workspace>();
     world.init_resource::<Reference>();
     world.init_resource::<Detection>();
     world.init_resource::<Spikes>();

@@ -4,6 +4,8 @@
 //! has one are copied for the stretch, so that eight of them are one vector whatever their rows.
 //! A block that is not full repeats its last neuron.
 
+use smallvec::SmallVec;
+
 use super::columns::Columns;
 use super::kernel::KernelType;
 use crate::channels::{Activation, Effective, Inactivation};
@@ -24,10 +26,10 @@ pub struct Block<'a, const W: usize> {
     /// Second gates.
     pub inactivation: &'a mut [Inactivation<W>],
     /// Gates apart, see [`KernelType::apart_gates`]: where they are, and the factors on their rates.
-    pub apart_gates: Vec<[Row; 2]>,
+    pub apart_gates: SmallVec<[[Row; 2]; 1]>,
     /// Conductances of the channels apart, see [`KernelType::apart_lanes`], for the membrane and
     /// for the calcium pool.
-    pub apart: Vec<[Row; 2]>,
+    pub apart: SmallVec<[[Row; 2]; 1]>,
     /// Calcium (µM).
     pub calcium: Row,
     /// Calcium integrals (µM ms).

@@ -99,12 +99,18 @@ struct Part<'a> {
     eight: Vec<Block<'a, 8>>,
     sixteen: Vec<Block<'a, 16>>,
     thirty_two: Vec<Block<'a, 32>>,
+    work: PartWork,
+    spikes: Vec<Spike>,
+}
+
+/// What a part needs in a step.
+#[derive(Default)]
+struct PartWork {
     /// Groups of strongly joined cells.
     groups: Vec<Group>,
     /// Currents by block.
     sums: Vec<BlockSums>,
     scratch: Scratch,
-    spikes: Vec<Spike>,
 }
 
 /// A piece for a stretch.
@@ -113,6 +119,50 @@ struct Piece<'a> {
     parts: Vec<Part<'a>>,
     now: Signals,
     next: Signals,
+}
+
+/// Scratch: memory of the pieces, kept from one stretch to the next.
+#[derive(Resource, Default)]
+pub struct Workspace {
+    pieces: Vec<PieceWork>,
+    generation: u64,
+}
+
+#[derive(Default)]
+struct PieceWork {
+    now: Signals,
+    next: Signals,
+    parts: Vec<PartWork>,
+}
+
+impl Workspace {
+    /// Memory for the pieces of a plan.
+    fn of(&mut self, pieces: &[PiecePlan], generation: u64) -> &mut [PieceWork] {
+        if self.generation != generation || self.pieces.len() != pieces.len() {
+            self.pieces = pieces.iter().map(PieceWork::new).collect();
+            self.generation = generation;
+        }
+        &mut self.pieces
+    }
+}
+
+impl PieceWork {
+    fn new(plan: &PiecePlan) -> Self {
+        let signals = Signals {
+            voltage: vec![[0.0; LANES]; plan.blocks.len()],
+            release: vec![[0.0; LANES]; plan.sites.len() + 1],
+        };
+        let parts = plan.parts.iter().map(|part| PartWork {
+            groups: plan.groups.clone(),
+            sums: vec![[[0.0; LANES]; 4]; part.blocks.len()],
+            scratch: Scratch::default(),
+        });
+        PieceWork {
+            parts: parts.collect(),
+            next: signals.clone(),
+            now: signals,
+        }
+    }
 }
 
 /// One step of a part: V and s as they were, and where the part's new ones go.
@@ -265,8 +315,8 @@ impl PartStep<'_, '_> {
                         now: self.now,
                         old: &self.now.voltage[place],
                         new: &mut self.voltage[range.clone()],
-                        sums: &mut part.sums[range],
-                        scratch: &mut part.scratch,
+                        sums: &mut part.work.sums[range],
+                        scratch: &mut part.work.scratch,
                         spikes: &mut part.spikes,
                         phases,
                     });
@@ -288,7 +338,7 @@ impl Task for PartStep<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        if self.part.groups.is_empty() {
+        if self.part.work.groups.is_empty() {
             self.blocks(simd, Phases::All);
         } else {
             self.blocks(simd, Phases::First);
@@ -396,11 +446,11 @@ fn directly<S: Simd>(simd: S, site: &SiteBlock, kinds: &Kinds, v: &Row, dt: f64)
 
 /// Puts the new voltages of strongly joined cells right.
 fn solve_groups(step: &mut PartStep) {
-    let mut groups = std::mem::take(&mut step.part.groups);
+    let mut groups = std::mem::take(&mut step.part.work.groups);
     for group in &mut groups {
         solve(group, step);
     }
-    step.part.groups = groups;
+    step.part.work.groups = groups;
 }
 
 /// Puts the new voltages of a group, found without its junctions, right.
@@ -409,7 +459,7 @@ fn solve(group: &mut Group, step: &mut PartStep) {
     let capacitance = &group.capacitance;
     let old = step.now.voltage.as_flattened();
     let new = step.voltage.as_flattened_mut();
-    let (sums, kinds, dt) = (&step.part.sums, step.shared.kinds, step.step.dt);
+    let (sums, kinds, dt) = (&step.part.work.sums, step.shared.kinds, step.step.dt);
     let solved = group.component.solve(|i, add| {
         let slot = slots[i] as usize;
         let [g, ..] = &sums[slot / LANES];
@@ -462,17 +512,19 @@ impl<'a> Piece<'a> {
         rows: &mut AllRows<'a>,
         types: &Types,
         coupling: &Coupling,
+        work: &mut PieceWork,
     ) -> Self {
-        let mut now = Signals {
-            voltage: vec![[0.0; LANES]; plan.blocks.len()],
-            release: vec![[0.0; LANES]; plan.sites.len() + 1],
-        };
+        let PieceWork {
+            mut now,
+            next,
+            parts,
+        } = std::mem::take(work);
         for (row, site) in now.release.iter_mut().zip(&plan.sites) {
             for (s, origin) in row.iter_mut().zip(&site.origin) {
                 *s = coupling.sites[*origin as usize].s;
             }
         }
-        let parts = plan.parts.iter().map(|part| {
+        let parts = plan.parts.iter().zip(parts).map(|(part, work)| {
             let blocks = part.blocks.clone().zip(&plan.blocks[part.blocks.clone()]);
             let mut this = Part {
                 plan: part,
@@ -480,9 +532,7 @@ impl<'a> Piece<'a> {
                 eight: Vec::new(),
                 sixteen: Vec::new(),
                 thirty_two: Vec::new(),
-                groups: plan.groups.clone(),
-                sums: vec![[[0.0; LANES]; 4]; part.blocks.len()],
-                scratch: Scratch::default(),
+                work,
                 spikes: Vec::new(),
             };
             for (at, block) in blocks {
@@ -505,8 +555,8 @@ impl<'a> Piece<'a> {
         Piece {
             plan,
             parts,
-            next: now.clone(),
             now,
+            next,
         }
     }
 
@@ -551,8 +601,15 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Gives V and all else back to the columns and s to the sites; what is left are the spikes.
-    fn store(self, types: &Types, coupling: &mut Coupling, spikes: &mut Vec<Spike>) {
+    /// Gives V and all else back to the columns, s to the sites and the memory to the workspace;
+    /// what is left are the spikes.
+    fn store(
+        self,
+        types: &Types,
+        coupling: &mut Coupling,
+        work: &mut PieceWork,
+        spikes: &mut Vec<Spike>,
+    ) {
         for (row, site) in self.now.release.iter().zip(&self.plan.sites) {
             for (s, origin) in row.iter().zip(&site.origin) {
                 coupling.sites[*origin as usize].s = *s;
@@ -564,7 +621,10 @@ impl<'a> Piece<'a> {
             store(part.eight, &types.eight, &mut voltage);
             store(part.sixteen, &types.sixteen, &mut voltage);
             store(part.thirty_two, &types.thirty_two, &mut voltage);
+            work.parts.push(part.work);
         }
+        work.now = self.now;
+        work.next = self.next;
     }
 }
 
@@ -592,17 +652,20 @@ pub fn advance(
     kernel: Res<Kernel>,
     neurons: Res<Neurons>,
     mut plan: ResMut<Plan>,
+    mut workspace: ResMut<Workspace>,
     mut coupling: ResMut<Coupling>,
     mut spikes: ResMut<Spikes>,
 ) {
     let steps = Steps::new(&clock, planned.0, *detection);
     let columns = tables.columns();
-    let pieces = plan.renew(&columns, &coupling, &kinds, &neurons);
+    let (plans, generation) = plan.renew(&columns, &coupling, &kinds, &neurons);
+    let work = workspace.of(plans, generation);
+    let step = &steps.template;
     let shared = Shared {
         types: Types {
-            eight: kernel::kernel_types(&types, &steps.template),
-            sixteen: kernel::kernel_types(&types, &steps.template),
-            thirty_two: kernel::kernel_types(&types, &steps.template),
+            eight: kernel::kernel_types(&types, step, &columns.eight),
+            sixteen: kernel::kernel_types(&types, step, &columns.sixteen),
+            thirty_two: kernel::kernel_types(&types, step, &columns.thirty_two),
         },
         kinds: &kinds,
     };
@@ -616,9 +679,10 @@ pub fn advance(
         sixteen: Rows::new(sixteen),
         thirty_two: Rows::new(thirty_two),
     };
-    let mut pieces: Vec<Piece> = pieces
+    let mut pieces: Vec<Piece> = plans
         .iter()
-        .map(|plan| Piece::new(plan, &mut rows, &shared.types, &coupling))
+        .zip(work.iter_mut())
+        .map(|(plan, work)| Piece::new(plan, &mut rows, &shared.types, &coupling, work))
         .collect();
     match pieces.as_mut_slice() {
         [piece] => piece.run(*kernel, &shared, &steps),
@@ -627,8 +691,8 @@ pub fn advance(
             .for_each(|piece| piece.run(*kernel, &shared, &steps)),
     }
     let first = spikes.list.len();
-    for piece in pieces {
-        piece.store(&shared.types, &mut coupling, &mut spikes.list);
+    for (piece, work) in pieces.into_iter().zip(work) {
+        piece.store(&shared.types, &mut coupling, work, &mut spikes.list);
     }
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
 }

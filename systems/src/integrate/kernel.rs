@@ -11,6 +11,7 @@
 //! inlined is compiled for the baseline processor.
 
 use super::block::Block;
+use super::columns::Columns;
 use crate::calcium;
 use crate::channels::{CellType, CellTypes, Gate};
 use crate::kinetics::{Lanes, Program, Variables};
@@ -174,11 +175,16 @@ impl<'a> ApartGate<'a> {
     }
 }
 
-/// The cell types of a world for the kernel of width `W`; `None` for types of another width.
+/// The cell types of a world for the kernel of width `W`; `None` for types of another width, and
+/// none at all where there are no neurons of this one.
 pub fn kernel_types<'a, const W: usize>(
     types: &'a CellTypes,
     step: &Step,
+    tables: &[Columns<W>],
 ) -> Vec<Option<KernelType<'a, W>>> {
+    if tables.is_empty() {
+        return Vec::new();
+    }
     types
         .iter()
         .map(|t| (t.width == W).then(|| KernelType::new(t, step)))

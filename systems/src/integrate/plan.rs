@@ -147,7 +147,9 @@ impl PiecePlan {
 pub struct Plan {
     pieces: Vec<PiecePlan>,
     rows: Vec<TableRows>,
-    generation: Option<u64>,
+    coupling: Option<u64>,
+    /// Counts plans.
+    generation: u64,
 }
 
 /// The rows of a table as they were.
@@ -180,23 +182,24 @@ fn width_place<const W: usize>() -> usize {
 }
 
 impl Plan {
-    /// The pieces, after making the plan anew where the tables or the coupling have changed.
+    /// The pieces and the number of the plan, which is made anew where the tables or the coupling have changed.
     pub fn renew(
         &mut self,
         columns: &AllColumns,
         coupling: &Coupling,
         kinds: &Kinds,
         neurons: &Neurons,
-    ) -> &[PiecePlan] {
-        if self.generation != Some(coupling.generation()) || !self.holds(columns) {
+    ) -> (&[PiecePlan], u64) {
+        if self.coupling != Some(coupling.generation()) || !self.holds(columns) {
             let eight = columns.eight.iter().enumerate().map(TableRows::of);
             let sixteen = columns.sixteen.iter().enumerate().map(TableRows::of);
             let thirty_two = columns.thirty_two.iter().enumerate().map(TableRows::of);
             self.rows = eight.chain(sixteen).chain(thirty_two).collect();
             self.pieces = pieces(&self.rows, coupling, kinds, neurons);
-            self.generation = Some(coupling.generation());
+            self.coupling = Some(coupling.generation());
+            self.generation += 1;
         }
-        &self.pieces
+        (&self.pieces, self.generation)
     }
 
     fn holds(&self, columns: &AllColumns) -> bool {
