@@ -1,5 +1,7 @@
 //! Synapse kinds with their parameters bound.
 
+use std::cmp::Ordering;
+
 use bevy_ecs::prelude::*;
 
 use crate::definition::{SynapseDefinition, SynapseKind};
@@ -273,6 +275,29 @@ impl Kinds {
     /// See [`KindError`].
     pub fn check(&self, id: u32, parameters: &[f64]) -> Result<(), KindError> {
         CompiledKind::compile(self.get(id).definition(), parameters, self.dt).map(|_| ())
+    }
+
+    /// Place of each kind in an order that does not depend on which edge came first: by name, then
+    /// by parameters.
+    pub(crate) fn ranks(&self) -> Vec<u32> {
+        let mut order: Vec<usize> = (0..self.kinds.len()).collect();
+        order.sort_by(|a, b| {
+            let (a, b) = (&self.kinds[*a], &self.kinds[*b]);
+            let parameters = || {
+                let pairs = a.parameters.iter().zip(&b.parameters);
+                let orders = pairs.map(|(x, y)| x.total_cmp(y));
+                orders.fold(Ordering::Equal, Ordering::then)
+            };
+            a.definition
+                .name
+                .cmp(&b.definition.name)
+                .then_with(parameters)
+        });
+        let mut ranks = vec![0; order.len()];
+        for (rank, kind) in order.into_iter().enumerate() {
+            ranks[kind] = rank as u32;
+        }
+        ranks
     }
 
     /// Takes note that an edge has left a kind.

@@ -20,13 +20,25 @@ use crate::coupling::{Coupling, ImplicitComponent, Kinds};
 use crate::schedule::{NeuronIndex, Neurons};
 use crate::simd::{LANES, Row};
 
-/// Neurons of a piece, about: what stays in a worker's cache, and enough for the latency of one
-/// block to hide behind the next.
-const PIECE: usize = 64;
+/// How large the shares of a network are. They change no result.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Neurons of a piece, about: what stays in a worker's cache, and enough for the latency of one
+    /// block to hide behind the next.
+    pub piece: usize,
+    /// Neurons of a part, at least. Below, meeting after every step costs more than a second worker
+    /// brings.
+    pub part: usize,
+}
 
-/// Neurons of a part, at least. Below, meeting after every step costs more than a second worker
-/// brings.
-const PART: usize = 1024;
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes {
+            piece: 64,
+            part: 1024,
+        }
+    }
+}
 
 /// Where the neurons of a block lie.
 #[derive(Clone, Debug)]
@@ -145,6 +157,8 @@ impl PiecePlan {
 /// Scratch: the plan, with what it was made from.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct Plan {
+    /// How large the shares are.
+    pub sizes: Sizes,
     pieces: Vec<PiecePlan>,
     rows: Vec<TableRows>,
     coupling: Option<u64>,
@@ -195,7 +209,7 @@ impl Plan {
             let sixteen = columns.sixteen.iter().enumerate().map(TableRows::of);
             let thirty_two = columns.thirty_two.iter().enumerate().map(TableRows::of);
             self.rows = eight.chain(sixteen).chain(thirty_two).collect();
-            self.pieces = pieces(&self.rows, coupling, kinds, neurons);
+            self.pieces = pieces(&self.rows, coupling, kinds, neurons, self.sizes);
             self.coupling = Some(coupling.generation());
             self.generation += 1;
         }
@@ -253,7 +267,7 @@ fn root(parent: &mut [u32], mut k: u32) -> u32 {
 }
 
 /// Rows of each table up to which the pieces go.
-fn cuts(rows: &[TableRows], component: &[u32]) -> Vec<Vec<usize>> {
+fn cuts(rows: &[TableRows], component: &[u32], piece: usize) -> Vec<Vec<usize>> {
     let tables = rows.len();
     let count = component.iter().max().map_or(0, |c| *c as usize + 1);
     // Of each component and table: rows, and the row after the last one.
@@ -275,7 +289,7 @@ fn cuts(rows: &[TableRows], component: &[u32]) -> Vec<Vec<usize>> {
             size += own.0;
         }
         // Closed: the components so far fill the tables without a gap.
-        if size >= PIECE && taken.iter().all(|(rows, end)| rows == end) {
+        if size >= piece && taken.iter().all(|(rows, end)| rows == end) {
             cuts.push(taken.iter().map(|(rows, _)| *rows).collect());
             size = 0;
         }
@@ -291,13 +305,16 @@ fn pieces(
     coupling: &Coupling,
     kinds: &Kinds,
     neurons: &Neurons,
+    sizes: Sizes,
 ) -> Vec<PiecePlan> {
     let component = components(rows, coupling);
-    let cuts = cuts(rows, &component);
+    let cuts = cuts(rows, &component, sizes.piece);
     let mut wiring = Wiring {
         coupling,
         kinds,
         neurons,
+        sizes,
+        ranks: kinds.ranks(),
         slot: vec![u32::MAX; component.len()],
         site: vec![u32::MAX; coupling.sites.len()],
         sites_of: coupling.sites_by_neuron(component.len()),
@@ -315,6 +332,9 @@ struct Wiring<'a> {
     coupling: &'a Coupling,
     kinds: &'a Kinds,
     neurons: &'a Neurons,
+    sizes: Sizes,
+    /// Order in which the kinds into a neuron are summed.
+    ranks: Vec<u32>,
     /// Slot of each neuron in its piece.
     slot: Vec<u32>,
     /// Place of each release in its piece.
@@ -352,7 +372,7 @@ impl Wiring<'_> {
         piece.groups = all.filter_map(|n| self.group_led_by(n.0)).collect();
         // Cells that are solved together stay with one worker.
         let parts = match piece.groups.is_empty() {
-            true => (piece.len() / PART).max(1),
+            true => (piece.len() / self.sizes.part).max(1),
             false => 1,
         };
         let n = piece.blocks.len();
@@ -410,7 +430,7 @@ impl Wiring<'_> {
             }
         }
         // Stable: within a kind and a neuron, edges keep the scene's order.
-        edges.sort_by_key(|(kind, lane, _, _)| (*kind, *lane));
+        edges.sort_by_key(|(kind, lane, _, _)| (self.ranks[*kind as usize], *lane));
         for alike in edges.chunk_by(|a, b| a.0 == b.0) {
             let first = piece.sources.len();
             for own in alike.chunk_by(|a, b| a.1 == b.1) {
