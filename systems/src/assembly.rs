@@ -1,13 +1,14 @@
 //! Putting a network together: neurons and edges as entities, and their start state.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
 use crate::address::{
-    self, Address, CellNames, CellScalar, ChannelNames, ChannelScalar, EdgeNames, EdgeScalar,
-    Names, WriteError, on_width,
+    self, Address, BulkNames, CellScalar, ChannelScalar, EdgeNames, EdgeScalar, Names, WriteError,
+    on_width,
 };
 use crate::calcium::{Calcium, CalciumIntegral, SensedCalcium};
 use crate::channels::{
@@ -15,7 +16,7 @@ use crate::channels::{
     NegativeConductance, Parameters, RateFactor,
 };
 use crate::coupling::{
-    Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation,
+    BulkEdges, Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation,
 };
 use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic::{self, Linearisation};
@@ -85,7 +86,7 @@ pub struct ControllerSpec {
 #[derive(Clone, Debug)]
 pub struct NeuronSpec {
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Cell type.
     pub definition: Arc<CellDefinition>,
     /// Kinetic parameters, see [`crate::channels::CellType::parameter_names`].
@@ -127,6 +128,29 @@ pub struct EdgeSpec {
     pub s: Option<f64>,
 }
 
+/// Edges in bulk asked for, between neurons given by index.
+#[derive(Clone, Debug)]
+pub struct BulkSpec {
+    /// Generator they come from, if it has a name.
+    pub generator: Option<String>,
+    /// Name that tells each of them from others that join the same cells, if one is needed.
+    pub label: Option<String>,
+    /// Kind.
+    pub kind: SynapseKind,
+    /// Parameters of the kind.
+    pub parameters: Vec<f64>,
+    /// Presynaptic neurons.
+    pub pre: Arc<Vec<u32>>,
+    /// Postsynaptic neurons.
+    pub post: Arc<Vec<u32>>,
+    /// Conductances (mS/cm² of the postsynaptic membrane).
+    pub g: Vec<f64>,
+    /// Areas of postsynaptic over those of presynaptic cells; empty where all are 1.
+    pub area_ratio: Vec<f64>,
+    /// Start value of s; `None`: the kind's.
+    pub s: Option<f64>,
+}
+
 /// Present until the start: writes to scalars that the start derives wait here for it.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct BeforeStart {
@@ -144,6 +168,7 @@ fn is_derived(address: Address) -> bool {
                 ChannelScalar::Mrna | ChannelScalar::Pool | ChannelScalar::Integral
             )
             | Address::Edge(_, EdgeScalar::S)
+            | Address::Bulk(_, _, EdgeScalar::S)
     )
 }
 
@@ -197,6 +222,15 @@ pub(crate) fn foreseen(world: &World, address: Address) -> Option<f64> {
                 Some(kind.start(start.unwrap_or(DEFAULT_V)))
             })
         }
+        Address::Bulk(bulk, edge, _) => {
+            let edges = address::bulk_edges(world, bulk)?;
+            let release = edges.release(edge)?;
+            release.start.or_else(|| {
+                let start = world.get::<StartState>(entity(release.pre as usize))?.0.v;
+                let kind = world.resource::<Kinds>().get(edges.kind);
+                Some(kind.start(start.unwrap_or(DEFAULT_V)))
+            })
+        }
     }
 }
 
@@ -206,6 +240,8 @@ pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
         return false;
     }
     match address {
+        // Written to the edge it is the start value, too.
+        Address::Bulk(..) => return false,
         Address::Cell(cell, scalar) => {
             let neuron = world.resource::<Neurons>().entity(cell);
             if let Some(mut start) = world.get_mut::<StartState>(neuron) {
@@ -304,6 +340,14 @@ impl Simulation {
     /// See [`KindError`].
     pub fn edge(&mut self, spec: EdgeSpec) -> Result<Entity, KindError> {
         spawn_edge(&mut self.world, spec)
+    }
+
+    /// Adds edges in bulk.
+    ///
+    /// # Errors
+    /// See [`KindError`].
+    pub fn bulk(&mut self, spec: BulkSpec) -> Result<Entity, KindError> {
+        spawn_bulk(&mut self.world, spec)
     }
 
     /// Names the groups of the network: (name, members by index).
@@ -441,9 +485,13 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
     let entity = world.spawn_empty().id();
     let index = world
         .resource_mut::<Neurons>()
-        .push(entity, &spec.name, capacitance);
-    let names = names_of(&spec);
-    world.resource_mut::<Names>().cells.push(names);
+        .push(entity, spec.name.clone(), capacitance);
+    world.resource_mut::<Names>().enter_cell(
+        spec.name,
+        &spec.definition,
+        spec.homeostat.as_ref().map(|h| h.lanes.as_slice()),
+        spec.controller.as_ref().map(|c| c.lanes.as_slice()),
+    );
     let one = Lane::splat(1.0);
     let mut neuron = world.entity_mut(entity);
     neuron.insert((
@@ -513,25 +561,6 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
     entity
 }
 
-fn names_of(spec: &NeuronSpec) -> CellNames {
-    let lanes = spec.homeostat.as_ref().map_or(&[][..], |h| &h.lanes);
-    let modulated = spec.controller.as_ref().map_or(&[][..], |c| &c.lanes);
-    let channels = spec.definition.channels.iter().enumerate();
-    CellNames {
-        name: spec.name.clone(),
-        channels: channels
-            .map(|(lane, (name, channel))| ChannelNames {
-                name: name.clone(),
-                parameters: channel.parameters.iter().map(|(p, _)| p.clone()).collect(),
-                regulated: lanes.contains(&lane),
-                modulated: modulated.contains(&lane),
-            })
-            .collect(),
-        homeostat: spec.homeostat.is_some(),
-        controller: spec.controller.is_some(),
-    }
-}
-
 /// Adds an edge to a world that holds the engine's resources.
 ///
 /// # Errors
@@ -564,7 +593,7 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
             .map(|(p, _)| p.clone())
             .collect(),
     };
-    world.resource_mut::<Names>().edges.push(names);
+    world.resource_mut::<Names>().enter_edge(names);
     let strength = Strength {
         g: spec.g,
         area_ratio: spec.area_ratio,
@@ -588,6 +617,34 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
     Ok(entity)
 }
 
+/// Adds edges in bulk to a world that holds the engine's resources.
+///
+/// # Errors
+/// See [`KindError`].
+pub fn spawn_bulk(world: &mut World, spec: BulkSpec) -> Result<Entity, KindError> {
+    let mut kinds = world.resource_mut::<Kinds>();
+    let kind = kinds.intern(&spec.kind, &spec.parameters)?;
+    let chemical = kinds.get(kind).is_chemical();
+    let order = world.resource::<Edges>().bulk().len() as u32;
+    world.resource_mut::<Names>().enter_bulk(BulkNames {
+        generator: spec.generator,
+        label: spec.label,
+        kind: spec.kind.name,
+        electrical: !chemical,
+        pre: spec.pre.clone(),
+        post: spec.post.clone(),
+    });
+    let (traits, cells) = ((kind, order, chemical), (spec.pre, spec.post));
+    let mut edges = BulkEdges::new(traits, cells, spec.g, spec.area_ratio, spec.s);
+    // The start looks at every edge; those that join a running network are in time for none.
+    if !world.contains_resource::<BeforeStart>() {
+        start_releases(world, &mut edges);
+    }
+    let entity = world.spawn(edges).id();
+    world.resource_mut::<Edges>().push_bulk(entity);
+    Ok(entity)
+}
+
 /// Brings a world into its start state: threshold voltages are found, protocol entries at t = 0
 /// act, then gates, calcium, homeostatic time constants and controllers are set from what is there.
 ///
@@ -595,7 +652,7 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
 /// A regulator that the cell type or the conductances do not allow.
 pub fn start(world: &mut World) -> Result<(), RunError> {
     let neurons = world.resource::<Neurons>().clone();
-    let compensated: Vec<usize> = world
+    let compensated: HashSet<usize> = world
         .resource::<Protocol>()
         .entries()
         .iter()
@@ -807,15 +864,35 @@ fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(),
 }
 
 fn start_synapses(world: &mut World) {
-    let mut edges = world.query::<(&Edge, &mut SynapticActivation, &StartActivation)>();
-    let voltage: std::collections::HashMap<Entity, f64> = world
-        .query::<(Entity, &Voltage)>()
-        .iter(world)
-        .map(|(e, v)| (e, v.0))
-        .collect();
-    let kinds = world.resource::<Kinds>().clone();
-    for (edge, mut s, start) in edges.iter_mut(world) {
-        let v = voltage.get(&edge.pre).copied().unwrap_or(DEFAULT_V);
-        s.0 = start.0.unwrap_or_else(|| kinds.get(edge.kind).start(v));
+    let mut edges = world.query::<(&mut SynapticActivation, &Edge, &StartActivation)>();
+    let mut voltages = world.query::<&Voltage>();
+    world.resource_scope(|world, kinds: Mut<Kinds>| {
+        let starts: Vec<f64> = edges
+            .iter(world)
+            .map(|(_, edge, start)| {
+                let v = voltages.get(world, edge.pre).map_or(DEFAULT_V, |v| v.0);
+                start.0.unwrap_or_else(|| kinds.get(edge.kind).start(v))
+            })
+            .collect();
+        for ((mut s, ..), start) in edges.iter_mut(world).zip(starts) {
+            s.0 = start;
+        }
+    });
+    for entity in world.resource::<Edges>().bulk().to_vec() {
+        if let Some(mut edges) = world.entity_mut(entity).take::<BulkEdges>() {
+            start_releases(world, &mut edges);
+            world.entity_mut(entity).insert(edges);
+        }
+    }
+}
+
+/// Sets the activations of edges in bulk to their start values.
+fn start_releases(world: &World, edges: &mut BulkEdges) {
+    let (kinds, neurons) = (world.resource::<Kinds>(), world.resource::<Neurons>());
+    let kind = kinds.get(edges.kind);
+    for release in edges.releases_mut() {
+        let neuron = neurons.entity(release.pre as usize);
+        let v = world.get::<Voltage>(neuron).map_or(DEFAULT_V, |v| v.0);
+        release.s = release.start.unwrap_or_else(|| kind.start(v));
     }
 }
