@@ -1,6 +1,6 @@
 //! One run of a scene: scene -> network -> spikes -> rhythms and tables.
 
-use std::{collections::HashSet, io, mem, ops::ControlFlow, time::Instant};
+use std::{io, mem, ops::ControlFlow, time::Instant};
 
 use bevy_ecs::world::World;
 use homarus_systems::{
@@ -253,7 +253,7 @@ fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summar
         integrator: scene.integrator.name(),
         kernel: kernel(scene.integrator),
         neurons: scene.cells.len(),
-        edges: scene.edges.len(),
+        edges: scene.edge_count(),
         model_ms: simulation.now(),
         wall_s: 0.0,
         populations: Summary::populations(&finished.reports),
@@ -298,7 +298,7 @@ fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
 }
 
 fn stream<'a>(scene: &'a Scene, rhythms: Vec<RhythmSpec<'a>>) -> Stream<'a> {
-    let names = scene.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let names = scene.cells.iter().map(|cell| &*cell.name).collect();
     let windows = scene.windows.iter();
     let windows = windows.map(|w| (w.label.as_str(), w.from_ms, w.to_ms, Measures::Gap));
     Stream::new(names, rhythms, windows, scene.gap_ms)
@@ -328,22 +328,29 @@ fn warnings(scene: &Scene, simulation: &Simulation) -> Vec<String> {
 fn unheld(scene: &Scene, simulation: &Simulation) -> Option<String> {
     /// More names than this are counted.
     const NAMED: usize = 5;
-    let reached: HashSet<usize> = scene
-        .edges
-        .iter()
-        .flat_map(|edge| match scene.kinds[edge.kind].definition {
-            SynapseDefinition::Electrical { one_way: false, .. } => vec![edge.pre, edge.post],
-            _ => vec![edge.post],
-        })
-        .collect();
+    let two_way = |kind: usize| {
+        let definition = &scene.kinds[kind].definition;
+        matches!(definition, SynapseDefinition::Electrical { one_way: false, .. })
+    };
+    let mut reached = vec![false; scene.cells.len()];
+    for edge in &scene.edges {
+        reached[edge.post] = true;
+        reached[edge.pre] |= two_way(edge.kind);
+    }
+    for (bulk, names) in scene.bulk.iter().zip(simulation.names().bulk()) {
+        for (pre, post) in names.pre.iter().zip(names.post.iter()) {
+            reached[*post as usize] = true;
+            reached[*pre as usize] |= two_way(bulk.kind);
+        }
+    }
     let open = |cell: usize, lane: usize| {
         let gbar = Address::Channel(cell, lane, ChannelScalar::Gbar);
         address::read(&simulation.world, gbar).is_some_and(|g| g != 0.0)
     };
     let names: Vec<&str> = (0..scene.cells.len())
-        .filter(|cell| !reached.contains(cell))
+        .filter(|cell| !reached[*cell])
         .filter(|cell| !(0..scene.cells[*cell].gbar.len()).any(|lane| open(*cell, lane)))
-        .map(|cell| scene.cells[cell].name.as_str())
+        .map(|cell| &*scene.cells[cell].name)
         .collect();
     let more = match names.len().saturating_sub(NAMED) {
         0 => String::new(),

@@ -139,7 +139,7 @@ fn names<'s>(scene: &'s Scene, cells: impl IntoIterator<Item = &'s usize>) -> St
     let shown = cells
         .iter()
         .take(LISTED)
-        .map(|k| scene.cells[**k].name.as_str());
+        .map(|k| &*scene.cells[**k].name);
     let text = shown.collect::<Vec<_>>().join(", ");
     match cells.len() {
         n if n > LISTED => format!("{text} and {} more", thousands((n - LISTED) as f64)),

@@ -15,8 +15,8 @@ use homarus_systems::{
 use super::{
     definitions::FORMAT,
     model::{
-        Action, Cell, Conductance, Controller, Current, Edge, Entry, Homeostat, Rhythm, Samples,
-        Scene, Window,
+        Action, Bulk, Cell, Conductance, Controller, Copies, Current, Distribution, Edge, Ends,
+        Entry, Homeostat, Rhythm, Rule, Samples, Scene, Weight, Window,
     },
     settings::{INTEGRATOR_STARTS, NEGATIVE_CONDUCTANCES},
 };
@@ -27,6 +27,8 @@ enum Ron {
     Whole(u64),
     Flag(bool),
     Text(String),
+    /// A bare word.
+    Word(String),
     /// A struct with or without a name, its fields in order.
     Struct(&'static str, Fields),
     /// A named or bare tuple.
@@ -39,6 +41,9 @@ type Fields = Vec<(&'static str, Ron)>;
 
 /// Longest line, as far as lists, maps and structs can be broken.
 const WIDTH: usize = 120;
+
+/// Cells up to which a list names each of them.
+const LISTED: usize = 12;
 
 impl Scene {
     /// The scene as one file: what it includes and copies inlined, what is set by path in `set`.
@@ -126,6 +131,7 @@ fn one_line(value: &Ron) -> String {
         Ron::Whole(n) => n.to_string(),
         Ron::Flag(flag) => flag.to_string(),
         Ron::Text(text) => quoted(text),
+        Ron::Word(word) => word.clone(),
         Ron::Struct(name, fields) => {
             let fields = fields
                 .iter()
@@ -188,15 +194,10 @@ fn fields(scene: &Scene) -> Fields {
     }
     define.extend(scene.cell_types.iter().map(cell_type));
     define.extend(scene.kinds.iter().map(kind));
-    let cells = scene
-        .cells
-        .iter()
-        .map(|cell| (cell.name.clone(), self::cell(scene, cell)));
-    let name = |cell: &usize| scene.cells[*cell].name.as_str();
     let groups = scene
         .groups
         .iter()
-        .map(|(group, members)| (group.clone(), texts(members.iter().map(name))));
+        .map(|(group, members)| (group.clone(), cell_names(scene, members)));
     let set = scene
         .set
         .iter()
@@ -223,12 +224,14 @@ fn fields(scene: &Scene) -> Fields {
         ("rearm_mV", Ron::Number(scene.rearm_mv)),
         ("gap_ms", Ron::Number(scene.gap_ms)),
         ("define", Ron::List(define)),
-        ("cells", Ron::Map(cells.collect())),
+        ("cells", Ron::Map(cells(scene))),
+        ("networks", Ron::Map(networks(scene))),
         ("groups", Ron::Map(groups.collect())),
         (
             "edges",
             Ron::List(scene.edges.iter().map(|e| edge(scene, e)).collect()),
         ),
+        ("generators", Ron::Map(generators(scene))),
         ("set", Ron::Map(set.collect())),
         (
             "protocol",
@@ -441,9 +444,171 @@ fn kind(kind: &SynapseKind) -> Ron {
     Ron::Struct("Synapse", fields)
 }
 
-fn cell(scene: &Scene, cell: &Cell) -> Ron {
+/// Cells and populations at the top of a scene.
+fn cells(scene: &Scene) -> Vec<(String, Ron)> {
+    let end = scene.copies.first().map_or(scene.cells.len(), |copies| copies.cells.start);
+    let (mut entries, mut k) = (Vec::new(), 0);
+    let mut populations = scene.populations.iter().peekable();
+    while k < end {
+        match populations.next_if(|(_, cells)| cells.start == k) {
+            Some((name, cells)) => {
+                let count = Some(cells.len());
+                entries.push((name.clone(), cell(scene, &scene.cells[k], count)));
+                k = cells.end;
+            }
+            None => {
+                let single = &scene.cells[k];
+                entries.push((single.name.to_string(), cell(scene, single, None)));
+                k += 1;
+            }
+        }
+    }
+    entries
+}
+
+/// The name of a cell in its network.
+fn member(scene: &Scene, cell: usize) -> &str {
+    let name = &scene.cells[cell].name;
+    name.rsplit_once('/').map_or(name, |(_, member)| member)
+}
+
+fn networks(scene: &Scene) -> Vec<(String, Ron)> {
+    let copies = scene.copies.iter();
+    let entry = |copies: &Copies| {
+        let cells = copies.copy(0);
+        let cells = cells.map(|k| (member(scene, k).to_owned(), cell(scene, &scene.cells[k], None)));
+        let edges = scene.bulk[copies.bulk.clone()].iter();
+        let name = |ends: &Ends| text(member(scene, ends.cells[0] as usize));
+        let edges = edges.map(|bulk| {
+            let mut fields = vec![("pre", name(&bulk.pre)), ("post", name(&bulk.post))];
+            fields.extend(of_bulk(scene, bulk));
+            Ron::Struct("", fields)
+        });
+        let fields = vec![
+            ("copies", Ron::Whole(copies.count as u64)),
+            ("cells", Ron::Map(cells.collect())),
+            ("edges", Ron::List(edges.collect())),
+        ];
+        (copies.name.clone(), Ron::Struct("", fields))
+    };
+    copies.map(entry).collect()
+}
+
+/// Kind, weight, name, parameters and start value of edges in bulk.
+fn of_bulk(scene: &Scene, bulk: &Bulk) -> Fields {
+    let mut fields = vec![("kind", text(&scene.kinds[bulk.kind].name))];
+    let pair = |name, a, b| Ron::Tuple(name, vec![Ron::Number(a), Ron::Number(b)]);
+    let g = match &bulk.g {
+        Weight::Constant(g) => Some(conductance(*g)),
+        Weight::Drawn(Distribution::Uniform { from, to }) => Some(pair("Uniform", *from, *to)),
+        Weight::Drawn(Distribution::Normal { mean, sd }) => Some(pair("Normal", *mean, *sd)),
+        Weight::Drawn(Distribution::LogNormal { median, sigma }) => {
+            Some(pair("LogNormal", *median, *sigma))
+        }
+        Weight::Listed(_) => None,
+    };
+    fields.extend(g.map(|g| ("g", g)));
+    fields.extend(bulk.label.as_deref().map(|name| ("name", text(name))));
+    if !bulk.parameters.is_empty() {
+        fields.push(("parameters", numbers(&bulk.parameters)));
+    }
+    fields.extend(bulk.s.map(|s| ("s", Ron::Number(s))));
+    fields
+}
+
+fn conductance(g: Conductance) -> Ron {
+    match g {
+        Conductance::Density(g) => Ron::Number(g),
+        Conductance::Absolute(g) => Ron::Tuple("nS", vec![Ron::Number(g)]),
+    }
+}
+
+/// Generators as rules; what came from a table as a table.
+fn generators(scene: &Scene) -> Vec<(String, Ron)> {
+    let named: Vec<&Bulk> = scene.bulk.iter().filter(|b| b.generator.is_some()).collect();
+    let of_one = named.chunk_by(|a, b| a.generator == b.generator);
+    let entry = |bulks: &[&Bulk]| {
+        let bulk = bulks[0];
+        let word = |rule: &str| Ron::Word(rule.to_owned());
+        let rule = match bulk.rule {
+            Rule::Ring => word("Ring"),
+            Rule::Chain => word("Chain"),
+            Rule::OneToOne => word("OneToOne"),
+            Rule::AllToAll => word("AllToAll"),
+            Rule::Random { in_degree } => {
+                let degree = ("in_degree", Ron::Whole(u64::from(in_degree)));
+                Ron::Struct("Random", vec![degree])
+            }
+            Rule::Listed => Ron::Tuple("Table", vec![Ron::Text(table(scene, bulks))]),
+        };
+        let mut fields = vec![("rule", rule)];
+        let mut rest = of_bulk(scene, bulk);
+        if bulk.rule == Rule::Listed {
+            rest.retain(|(name, _)| *name != "kind");
+        } else {
+            fields.push(("pre", text(&bulk.pre.selector)));
+            fields.push(("post", text(&bulk.post.selector)));
+        }
+        fields.extend(rest);
+        let name = bulk.generator.clone().unwrap_or_default();
+        (name, Ron::Struct("", fields))
+    };
+    of_one.map(entry).collect()
+}
+
+/// Edges of the kinds of one generator as a table.
+fn table(scene: &Scene, bulks: &[&Bulk]) -> String {
+    let mut table = "pre,post,g,kind\n".to_owned();
+    for bulk in bulks {
+        let Weight::Listed(g) = &bulk.g else { continue };
+        let kind = &scene.kinds[bulk.kind].name;
+        let pairs = bulk.pre.cells.iter().zip(bulk.post.cells.iter());
+        for ((pre, post), g) in pairs.zip(g) {
+            let [pre, post] = [pre, post].map(|cell| &scene.cells[*cell as usize].name);
+            let _ = writeln!(table, "{pre},{post},{g:?},{kind}");
+        }
+    }
+    table
+}
+
+/// Names of cells, those of a whole population, of all copies of a network, or of one cell in all
+/// of them as one.
+fn cell_names(scene: &Scene, cells: &[usize]) -> Ron {
+    let mut wholes: Vec<(String, Vec<usize>)> = Vec::new();
+    // A short list is read more easily cell by cell.
+    if cells.len() > LISTED {
+        let populations = scene.populations.iter();
+        wholes.extend(populations.map(|(name, cells)| (name.clone(), cells.clone().collect())));
+        for copies in &scene.copies {
+            wholes.push((copies.name.clone(), copies.cells.clone().collect()));
+            wholes.extend(copies.copy(0).map(|cell| {
+                let every = copies.cells.clone().skip(cell - copies.cells.start);
+                let name = format!("{}/{}", copies.name, member(scene, cell));
+                (name, every.step_by(copies.size()).collect())
+            }));
+        }
+    }
+    let (mut names, mut rest) = (Vec::new(), cells);
+    while let [first, others @ ..] = rest {
+        match wholes.iter().find(|(_, whole)| rest.starts_with(whole)) {
+            Some((name, whole)) => {
+                names.push(text(name));
+                rest = &rest[whole.len()..];
+            }
+            None => {
+                names.push(text(&scene.cells[*first].name));
+                rest = others;
+            }
+        }
+    }
+    Ron::List(names)
+}
+
+/// A cell, or the cells of a population of `count`.
+fn cell(scene: &Scene, cell: &Cell, count: Option<usize>) -> Ron {
     let definition = &scene.cell_types[cell.cell_type];
     let mut fields = vec![("cell", text(&definition.name))];
+    fields.extend(count.map(|count| ("count", Ron::Whole(count as u64))));
     if !cell.parameters.is_empty() {
         let parameters = cell.parameters.iter();
         let parameters = parameters.map(|(c, p, value)| (format!("{c}.{p}"), Ron::Number(*value)));
@@ -452,10 +617,21 @@ fn cell(scene: &Scene, cell: &Cell) -> Ron {
     let gbar = definition.channels.iter().zip(&cell.gbar);
     let gbar = gbar.map(|((name, _), g)| (name.clone(), Ron::Number(*g)));
     fields.push(("gbar", Ron::Map(gbar.collect())));
+    if let Some(jitter) = &cell.jitter {
+        let jitter = definition.channels.iter().zip(jitter.iter());
+        let jitter = jitter.map(|((name, _), width)| (name.clone(), Ron::Number(*width)));
+        fields.push(("jitter", Ron::Map(jitter.collect())));
+    }
     if cell.current != 0.0 {
         fields.push(("I", Ron::Number(cell.current)));
     }
-    fields.push(("start", start(&cell.start)));
+    let mut begin = start(&cell.start);
+    if let (Some((from, to)), Ron::Struct(_, fields)) = (cell.start_range, &mut begin) {
+        fields.retain(|(name, _)| *name != "V");
+        let range = Ron::Tuple("Uniform", vec![Ron::Number(from), Ron::Number(to)]);
+        fields.insert(0, ("V", range));
+    }
+    fields.push(("start", begin));
     fields.extend(cell.area.map(|area| ("area_cm2", Ron::Number(area))));
     fields.extend(
         cell.homeostat
@@ -515,13 +691,7 @@ fn edge(scene: &Scene, edge: &Edge) -> Ron {
         ("pre", name(edge.pre)),
         ("post", name(edge.post)),
         ("kind", text(&scene.kinds[edge.kind].name)),
-        (
-            "g",
-            match edge.g {
-                Conductance::Density(g) => Ron::Number(g),
-                Conductance::Absolute(g) => Ron::Tuple("nS", vec![Ron::Number(g)]),
-            },
-        ),
+        ("g", conductance(edge.g)),
     ];
     fields.extend(edge.name.as_deref().map(|name| ("name", text(name))));
     if !edge.parameters.is_empty() {
@@ -619,10 +789,10 @@ fn window(window: &Window) -> Ron {
 }
 
 fn rhythm(scene: &Scene, rhythm: &Rhythm) -> Ron {
-    let name = |cell: &usize| scene.cells[*cell].name.as_str();
+    let name = |cell: &usize| &*scene.cells[*cell].name;
     let mut fields = vec![
         ("name", text(&rhythm.name)),
-        ("cells", texts(rhythm.cells.iter().map(name))),
+        ("cells", cell_names(scene, &rhythm.cells)),
         ("reference", text(name(&rhythm.reference))),
         ("min_spikes", Ron::Whole(rhythm.min_spikes as u64)),
     ];

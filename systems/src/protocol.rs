@@ -71,7 +71,7 @@ pub enum Action {
         /// Which bulk.
         bulk: usize,
         /// Places in it.
-        edges: Arc<Vec<u32>>,
+        edges: Arc<[u32]>,
         /// The path they were asked for by.
         path: String,
         /// False: cut.
