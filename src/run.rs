@@ -17,12 +17,12 @@ use crate::{
         bundle::{Published, Refusal, Request},
         manifest,
         recorder::Recorder,
-        summary::{Status, Summary},
+        summary::{self, Conductances, Populations, Status, Summary},
     },
-    rhythm::{Finished, Measures, RhythmSpec, Stream},
+    rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
     scene::{
         Diagnostics,
-        model::{Integrator, NegativeConductance, Scene},
+        model::{Cell, Integrator, NegativeConductance, Scene},
         spawn,
     },
 };
@@ -256,10 +256,42 @@ fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summar
         edges: scene.edge_count(),
         model_ms: simulation.now(),
         wall_s: 0.0,
-        populations: Summary::populations(&finished.reports),
+        populations: populations(scene, simulation, &finished.reports),
         windows: finished.reports,
         warnings,
     }
+}
+
+/// What windows with many cells are told as: all cells, cells that are alike, and the scene's groups.
+fn populations(
+    scene: &Scene,
+    simulation: &Simulation,
+    windows: &[WindowReport],
+) -> Vec<Populations> {
+    if scene.cells.len() <= summary::LISTED_CELLS {
+        return Vec::new();
+    }
+    let mut groups = vec![("cells".to_owned(), (0..scene.cells.len()).collect())];
+    groups.extend(scene.alike());
+    groups.extend(scene.groups.iter().cloned());
+    let mut channels: Vec<&str> = Vec::new();
+    let of_types = scene.cell_types.iter().flat_map(|cell| &cell.channels);
+    for (name, _) in of_types {
+        if !channels.contains(&name.as_str()) {
+            channels.push(name);
+        }
+    }
+    let conductances = channels.into_iter().map(|channel| {
+        let value = |(k, cell): (usize, &Cell)| {
+            let mut lanes = scene.cell_types[cell.cell_type].channels.iter();
+            let lane = lanes.position(|(name, _)| name == channel)?;
+            address::read(&simulation.world, Address::Channel(k, lane, ChannelScalar::Gbar))
+        };
+        let values = scene.cells.iter().enumerate().map(value).collect();
+        (format!("{channel}.gbar"), values)
+    });
+    let conductances: Conductances = conductances.collect();
+    summary::populations(windows, &groups, &conductances, simulation.now())
 }
 
 /// Spike times (ms) of every cell.

@@ -42,9 +42,6 @@ type Fields = Vec<(&'static str, Ron)>;
 /// Longest line, as far as lists, maps and structs can be broken.
 const WIDTH: usize = 120;
 
-/// Cells up to which a list names each of them.
-const LISTED: usize = 12;
-
 impl Scene {
     /// The scene as one file: what it includes and copies inlined, what is set by path in `set`.
     pub fn text(&self) -> String {
@@ -466,19 +463,13 @@ fn cells(scene: &Scene) -> Vec<(String, Ron)> {
     entries
 }
 
-/// The name of a cell in its network.
-fn member(scene: &Scene, cell: usize) -> &str {
-    let name = &scene.cells[cell].name;
-    name.rsplit_once('/').map_or(name, |(_, member)| member)
-}
-
 fn networks(scene: &Scene) -> Vec<(String, Ron)> {
     let copies = scene.copies.iter();
     let entry = |copies: &Copies| {
         let cells = copies.copy(0);
-        let cells = cells.map(|k| (member(scene, k).to_owned(), cell(scene, &scene.cells[k], None)));
+        let cells = cells.map(|k| (scene.member(k).to_owned(), cell(scene, &scene.cells[k], None)));
         let edges = scene.bulk[copies.bulk.clone()].iter();
-        let name = |ends: &Ends| text(member(scene, ends.cells[0] as usize));
+        let name = |ends: &Ends| text(scene.member(ends.cells[0] as usize));
         let edges = edges.map(|bulk| {
             let mut fields = vec![("pre", name(&bulk.pre)), ("post", name(&bulk.post))];
             fields.extend(of_bulk(scene, bulk));
@@ -571,37 +562,8 @@ fn table(scene: &Scene, bulks: &[&Bulk]) -> String {
     table
 }
 
-/// Names of cells, those of a whole population, of all copies of a network, or of one cell in all
-/// of them as one.
 fn cell_names(scene: &Scene, cells: &[usize]) -> Ron {
-    let mut wholes: Vec<(String, Vec<usize>)> = Vec::new();
-    // A short list is read more easily cell by cell.
-    if cells.len() > LISTED {
-        let populations = scene.populations.iter();
-        wholes.extend(populations.map(|(name, cells)| (name.clone(), cells.clone().collect())));
-        for copies in &scene.copies {
-            wholes.push((copies.name.clone(), copies.cells.clone().collect()));
-            wholes.extend(copies.copy(0).map(|cell| {
-                let every = copies.cells.clone().skip(cell - copies.cells.start);
-                let name = format!("{}/{}", copies.name, member(scene, cell));
-                (name, every.step_by(copies.size()).collect())
-            }));
-        }
-    }
-    let (mut names, mut rest) = (Vec::new(), cells);
-    while let [first, others @ ..] = rest {
-        match wholes.iter().find(|(_, whole)| rest.starts_with(whole)) {
-            Some((name, whole)) => {
-                names.push(text(name));
-                rest = &rest[whole.len()..];
-            }
-            None => {
-                names.push(text(&scene.cells[*first].name));
-                rest = others;
-            }
-        }
-    }
-    Ron::List(names)
+    Ron::List(scene.names_of(cells).into_iter().map(Ron::Text).collect())
 }
 
 /// A cell, or the cells of a population of `count`.

@@ -77,6 +77,53 @@ impl Scene {
         self.edges.len() + usize::try_from(bulk).unwrap_or(usize::MAX)
     }
 
+    /// The name of a cell in its network.
+    pub fn member(&self, cell: usize) -> &str {
+        let name = &self.cells[cell].name;
+        name.rsplit_once('/').map_or(name, |(_, member)| member)
+    }
+
+    /// Populations, and each cell of copied networks over all copies, with their cells.
+    pub fn alike(&self) -> Vec<(String, Vec<usize>)> {
+        let populations = self.populations.iter();
+        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let copies = self.copies.iter().flat_map(|copies| {
+            copies.copy(0).map(|cell| {
+                let every = copies.cells.clone().skip(cell - copies.cells.start);
+                let name = format!("{}/{}", copies.name, self.member(cell));
+                (name, every.step_by(copies.size()).collect())
+            })
+        });
+        populations.chain(copies).collect()
+    }
+
+    /// Selectors that name cells in their order: in a long list those of a whole population, of all
+    /// copies of a network, or of one cell in all of them have one for all.
+    pub fn names_of(&self, cells: &[usize]) -> Vec<String> {
+        /// Cells up to which each has its own.
+        const SHORT: usize = 12;
+        let mut wholes: Vec<(String, Vec<usize>)> = Vec::new();
+        if cells.len() > SHORT {
+            let copies = self.copies.iter();
+            wholes.extend(copies.map(|c| (c.name.clone(), c.cells.clone().collect())));
+            wholes.extend(self.alike());
+        }
+        let (mut names, mut rest) = (Vec::new(), cells);
+        while let [first, others @ ..] = rest {
+            match wholes.iter().find(|(_, whole)| rest.starts_with(whole)) {
+                Some((name, whole)) => {
+                    names.push(name.clone());
+                    rest = &rest[whole.len()..];
+                }
+                None => {
+                    names.push(self.cells[*first].name.to_string());
+                    rest = others;
+                }
+            }
+        }
+        names
+    }
+
     /// Groups of any sort, with their members: populations, copies of networks, and what the scene
     /// calls groups.
     pub fn all_groups(&self) -> Vec<(String, Vec<usize>)> {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use rayon::prelude::*;
 
 use crate::address::{
     self, Address, BulkNames, CellScalar, ChannelScalar, EdgeNames, EdgeScalar, Names, WriteError,
@@ -19,7 +20,7 @@ use crate::coupling::{
     BulkEdges, Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation,
 };
 use crate::definition::{CellDefinition, Start, SynapseKind};
-use crate::dic::{self, Linearisation};
+use crate::dic;
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
 use crate::integrate::{
     Planned, Reference,
@@ -661,22 +662,34 @@ pub fn start(world: &mut World) -> Result<(), RunError> {
             _ => Vec::new(),
         })
         .collect();
-    for k in 0..neurons.len() {
-        let neuron = neurons.entity(k);
-        let controlled = world.get::<Controller>(neuron).is_some();
-        if controlled || compensated.contains(&k) {
-            find_threshold(world, neuron, neurons.name(k))?;
-        }
+    let measured: Vec<usize> = (0..neurons.len())
+        .filter(|k| {
+            let controlled = world.get::<Controller>(neurons.entity(*k)).is_some();
+            controlled || compensated.contains(k)
+        })
+        .collect();
+    let thresholds: Vec<Result<f64, RunError>> = {
+        let world = &*world;
+        let find = |k: &usize| find_threshold(world, neurons.entity(*k), neurons.name(*k));
+        measured.par_iter().map(find).collect()
+    };
+    for (k, v_th) in measured.into_iter().zip(thresholds) {
+        set_threshold(world, neurons.entity(k), v_th?);
     }
     protocol::act(world);
-    for k in 0..neurons.len() {
+    let rest: Vec<Rest> = {
+        let world = &*world;
+        let at_rest = |k: usize| {
+            let neuron = neurons.entity(k);
+            let start = world.get::<StartState>(neuron).map(|s| &s.0);
+            Rest::of(world, neuron, start.and_then(|s| s.v), start.and_then(|s| s.ca))
+        };
+        (0..neurons.len()).into_par_iter().map(at_rest).collect()
+    };
+    for (k, rest) in rest.into_iter().enumerate() {
         let neuron = neurons.entity(k);
-        let start = world
-            .get::<StartState>(neuron)
-            .map(|s| s.0.clone())
-            .unwrap_or_default();
-        settle(world, neuron, start.v, start.ca);
-        set_gates(world, neuron, &start);
+        rest.put(world, neuron);
+        set_gates(world, neuron);
         start_regulation(world, neuron, neurons.name(k))?;
     }
     start_synapses(world);
@@ -692,28 +705,28 @@ pub fn start(world: &mut World) -> Result<(), RunError> {
     failure(world).map_or(Ok(()), Err)
 }
 
-fn find_threshold(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
-    let given = world.get::<ThresholdVoltage>(neuron).copied();
-    let v_th = match given {
-        Some(v_th) => v_th.0,
-        None => {
-            let cell = cell_type(world, neuron);
-            let factors = cell.tau_factors(&parameters(world, neuron));
-            let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
-            dic::threshold(cell, &gbar, &factors).ok_or_else(|| RunError::CellType {
-                cell: name.to_string(),
-                cell_type: cell.definition.name.clone(),
-                missing: "`dic` section",
-                regulator: "controller",
-            })?
-        }
-    };
+/// Threshold voltage (mV) of a neuron: the one given, or that of its type's rule.
+fn find_threshold(world: &World, neuron: Entity, name: &str) -> Result<f64, RunError> {
+    if let Some(given) = world.get::<ThresholdVoltage>(neuron) {
+        return Ok(given.0);
+    }
+    let cell = cell_type(world, neuron);
+    let factors = cell.tau_factors(&parameters(world, neuron));
+    let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
+    dic::threshold(cell, &gbar, &factors).ok_or_else(|| RunError::CellType {
+        cell: name.to_string(),
+        cell_type: cell.definition.name.clone(),
+        missing: "`dic` section",
+        regulator: "controller",
+    })
+}
+
+fn set_threshold(world: &mut World, neuron: Entity, v_th: f64) {
     world.entity_mut(neuron).insert(ThresholdVoltage(v_th));
     if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
         controller.v_th = v_th;
         controller.plan = None;
     }
-    Ok(())
 }
 
 fn cell_type(world: &World, neuron: Entity) -> &crate::channels::CellType {
@@ -767,22 +780,40 @@ fn equilibrium(world: &World, neuron: Entity, v: f64) -> f64 {
     let cell = cell_type(world, neuron);
     let factors = cell.tau_factors(&parameters(world, neuron));
     let g = influx_conductances(world, neuron);
-    Linearisation::new(cell, v, &factors)
-        .equilibrium(cell, |lane| g[lane])
-        .ca
+    dic::rest_calcium(cell, v, &factors, |lane| g[lane])
 }
 
 fn settle(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
-    let start = world.get::<StartState>(neuron).and_then(|s| s.0.v);
-    let v = v.or(start).unwrap_or(DEFAULT_V);
-    let cell = cell_type(world, neuron);
-    let ca = ca.unwrap_or_else(|| equilibrium(world, neuron, v));
-    let gates = cell.steady_gates(v, ca);
-    let armed = world.resource::<Detection>().arming(v);
-    put_gates(world, neuron, &gates);
-    world
-        .entity_mut(neuron)
-        .insert((Voltage(v), Calcium(ca), armed));
+    Rest::of(world, neuron, v, ca).put(world, neuron);
+}
+
+/// A neuron's membrane at rest: every gate at its steady state.
+struct Rest {
+    v: f64,
+    ca: f64,
+    gates: [Vec<f64>; 2],
+    armed: Armed,
+}
+
+impl Rest {
+    /// At `v` (mV), or else at the start voltage, and `ca` (µM), or else at its equilibrium.
+    fn of(world: &World, neuron: Entity, v: Option<f64>, ca: Option<f64>) -> Self {
+        let start = world.get::<StartState>(neuron).and_then(|s| s.0.v);
+        let v = v.or(start).unwrap_or(DEFAULT_V);
+        let ca = ca.unwrap_or_else(|| equilibrium(world, neuron, v));
+        Rest {
+            v,
+            ca,
+            gates: cell_type(world, neuron).steady_gates(v, ca),
+            armed: world.resource::<Detection>().arming(v),
+        }
+    }
+
+    fn put(self, world: &mut World, neuron: Entity) {
+        put_gates(world, neuron, &self.gates);
+        let state = (Voltage(self.v), Calcium(self.ca), self.armed);
+        world.entity_mut(neuron).insert(state);
+    }
 }
 
 fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
@@ -803,10 +834,11 @@ fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
 }
 
 /// Gates that the start state sets by name.
-fn set_gates(world: &mut World, neuron: Entity, start: &Start) {
-    if start.gates.is_empty() {
+fn set_gates(world: &mut World, neuron: Entity) {
+    let start = world.get::<StartState>(neuron).filter(|s| !s.0.gates.is_empty());
+    let Some(StartState(start)) = start.cloned() else {
         return;
-    }
+    };
     let cell = cell_type(world, neuron);
     let (v, ca) = (
         world.get::<Voltage>(neuron).map_or(DEFAULT_V, |v| v.0),
