@@ -285,7 +285,10 @@ fn populations(
         let value = |(k, cell): (usize, &Cell)| {
             let mut lanes = scene.cell_types[cell.cell_type].channels.iter();
             let lane = lanes.position(|(name, _)| name == channel)?;
-            address::read(&simulation.world, Address::Channel(k, lane, ChannelScalar::Gbar))
+            address::read(
+                &simulation.world,
+                Address::Channel(k, lane, ChannelScalar::Gbar),
+            )
         };
         let values = scene.cells.iter().enumerate().map(value).collect();
         (format!("{channel}.gbar"), values)
@@ -362,7 +365,10 @@ fn unheld(scene: &Scene, simulation: &Simulation) -> Option<String> {
     const NAMED: usize = 5;
     let two_way = |kind: usize| {
         let definition = &scene.kinds[kind].definition;
-        matches!(definition, SynapseDefinition::Electrical { one_way: false, .. })
+        matches!(
+            definition,
+            SynapseDefinition::Electrical { one_way: false, .. }
+        )
     };
     let mut reached = vec![false; scene.cells.len()];
     for edge in &scene.edges {

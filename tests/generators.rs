@@ -9,11 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use helpers::{Folder, network, run, scene_text, stg, value};
 use homarus::scene::{Scene, Size, Source, memory, read_sized, read_text};
 use homarus_systems::{
-    address::Names,
-    coupling::BulkEdges,
-    observe::Spikes,
-    protocol::Protocol,
-    schedule::Edges,
+    address::Names, coupling::BulkEdges, observe::Spikes, protocol::Protocol, schedule::Edges,
 };
 
 /// A scene of populations `E` (10 cells) and `I` (4 cells) with these generators, `more` after them.
@@ -112,11 +108,17 @@ fn jitter_and_start_voltages_have_the_spread_asked_for() {
     };
     let na: Vec<f64> = values("E.Na.gbar").iter().map(|g| g / 3951.84).collect();
     let (mean, sd) = moments(&na);
-    assert!((mean - 1.0).abs() < 0.005 && (sd - 0.1 / 3f64.sqrt()).abs() < 0.003, "{mean} {sd}");
+    assert!(
+        (mean - 1.0).abs() < 0.005 && (sd - 0.1 / 3f64.sqrt()).abs() < 0.003,
+        "{mean} {sd}"
+    );
     assert!(na.iter().all(|x| (0.9..1.1).contains(x)));
     let v = values("E.V");
     let (mean, sd) = moments(&v);
-    assert!((mean + 55.0).abs() < 0.8 && (sd - 30.0 / 12f64.sqrt()).abs() < 0.4, "{mean} {sd}");
+    assert!(
+        (mean + 55.0).abs() < 0.8 && (sd - 30.0 / 12f64.sqrt()).abs() < 0.4,
+        "{mean} {sd}"
+    );
     assert!(v.iter().all(|v| (-70.0..-40.0).contains(v)));
     let leak: BTreeSet<u64> = values("E.leak.gbar").iter().map(|g| g.to_bits()).collect();
     assert_eq!(leak.len(), 1);
@@ -137,7 +139,9 @@ fn draws_belong_to_a_seed_and_a_path() {
     };
     let na = |scene: &Scene| value(&network(scene), "E[3].Na.gbar");
     let weight = |scene: &Scene| {
-        let edges = edges(scene).into_iter().filter(|(_, post, _)| post == "E[3]");
+        let edges = edges(scene)
+            .into_iter()
+            .filter(|(_, post, _)| post == "E[3]");
         edges.collect::<Vec<_>>()
     };
     let small = scene("", 5, 1);
@@ -156,19 +160,35 @@ fn draws_belong_to_a_seed_and_a_path() {
 
 #[test]
 fn a_ring_joins_each_to_the_next_and_the_last_to_the_first() {
-    let scene = read(&text(r#""r": (rule: Ring, pre: "I", post: "I", kind: "tanh", g: 0.1)"#, ""));
-    let expected = [("I[0]", "I[1]"), ("I[1]", "I[2]"), ("I[2]", "I[3]"), ("I[3]", "I[0]")];
+    let scene = read(&text(
+        r#""r": (rule: Ring, pre: "I", post: "I", kind: "tanh", g: 0.1)"#,
+        "",
+    ));
+    let expected = [
+        ("I[0]", "I[1]"),
+        ("I[1]", "I[2]"),
+        ("I[2]", "I[3]"),
+        ("I[3]", "I[0]"),
+    ];
     assert_eq!(pairs(&scene), strings(&expected));
 }
 
 #[test]
 fn a_chain_and_one_to_one_go_through_their_sides_in_order() {
-    let chain = read(&text(r#""c": (rule: Chain, pre: "I", post: "I", kind: "tanh", g: 0.1)"#, ""));
+    let chain = read(&text(
+        r#""c": (rule: Chain, pre: "I", post: "I", kind: "tanh", g: 0.1)"#,
+        "",
+    ));
     let expected = [("I[0]", "I[1]"), ("I[1]", "I[2]"), ("I[2]", "I[3]")];
     assert_eq!(pairs(&chain), strings(&expected));
     let groups = r#"groups: { "four": ["E[9]", "E[1]", "E[4]", "E[2]"] },"#;
     let one = r#""o": (rule: OneToOne, pre: "four", post: "I", kind: "tanh", g: 0.1)"#;
-    let expected = [("E[9]", "I[0]"), ("E[1]", "I[1]"), ("E[4]", "I[2]"), ("E[2]", "I[3]")];
+    let expected = [
+        ("E[9]", "I[0]"),
+        ("E[1]", "I[1]"),
+        ("E[4]", "I[2]"),
+        ("E[2]", "I[3]"),
+    ];
     assert_eq!(pairs(&read(&text(one, groups))), strings(&expected));
 }
 
@@ -223,7 +243,11 @@ fn random_edges_favour_nobody() {
     // Binomial, mean 10, standard deviation 3.1.
     let degrees: Vec<usize> = out.values().copied().collect();
     assert!(degrees.iter().all(|d| (1..=26).contains(d)), "{degrees:?}");
-    let variance = degrees.iter().map(|d| (*d as f64 - 10.0).powi(2)).sum::<f64>() / 400.0;
+    let variance = degrees
+        .iter()
+        .map(|d| (*d as f64 - 10.0).powi(2))
+        .sum::<f64>()
+        / 400.0;
     assert!((7.0..13.0).contains(&variance), "{variance}");
 }
 
@@ -247,9 +271,10 @@ fn weights_are_drawn_edge_by_edge() {
 fn generated_edges_run_to_the_bits_of_written_ones() {
     let bits = |scene: &Scene| {
         let simulation = run(scene);
-        let state = scene.cells.iter().map(|cell| {
-            value(&simulation, &format!("{}.V", cell.name)).to_bits()
-        });
+        let state = scene
+            .cells
+            .iter()
+            .map(|cell| value(&simulation, &format!("{}.V", cell.name)).to_bits());
         state.collect::<Vec<_>>()
     };
     for kind in ["tanh", "gap"] {
@@ -259,7 +284,9 @@ fn generated_edges_run_to_the_bits_of_written_ones() {
         let generated = read(&text(&rule, ""));
         let written: Vec<String> = edges(&generated)
             .into_iter()
-            .map(|(pre, post, g)| format!("(pre: \"{pre}\", post: \"{post}\", kind: \"{kind}\", g: {g:?})"))
+            .map(|(pre, post, g)| {
+                format!("(pre: \"{pre}\", post: \"{post}\", kind: \"{kind}\", g: {g:?})")
+            })
             .collect();
         let written = read(&text("", &format!("edges: [{}]", written.join(", "))));
         assert_eq!(bits(&generated), bits(&written), "{kind}");
@@ -286,7 +313,10 @@ fn a_table_lists_edges_and_may_name_kinds() {
 #[test]
 fn mistakes_in_a_table_are_told_with_their_lines() {
     let table = "pre,post,g\nE[0],I[0],0.25\nE[0],I[4],0.5\nE[1],I[0],much\nE[1],I[1],-1\nE[0],I[0],1\nE[2],I[1]\n";
-    let folder = Folder::new("bad-table", &[("edges.csv", table), ("empty.csv", "pre,post,g\n")]);
+    let folder = Folder::new(
+        "bad-table",
+        &[("edges.csv", table), ("empty.csv", "pre,post,g\n")],
+    );
     let told = |fields: &str| told(&text(&format!("\"t\": ({fields})"), ""), Some(&folder));
     let all = told(r#"rule: Table("edges.csv"), kind: "tanh""#);
     for part in [
@@ -309,9 +339,18 @@ fn mistakes_in_a_table_are_told_with_their_lines() {
         let told = told(fields);
         assert!(told.contains(part), "does not tell `{part}`:\n{told}");
     };
-    told_of(r#"rule: Table("edges.csv")"#, "this table has no column `kind`");
-    told_of(r#"rule: Table("none.csv"), kind: "tanh""#, "`none.csv` does not exist");
-    told_of(r#"rule: Table("empty.csv"), kind: "tanh""#, "this table holds no edge");
+    told_of(
+        r#"rule: Table("edges.csv")"#,
+        "this table has no column `kind`",
+    );
+    told_of(
+        r#"rule: Table("none.csv"), kind: "tanh""#,
+        "`none.csv` does not exist",
+    );
+    told_of(
+        r#"rule: Table("empty.csv"), kind: "tanh""#,
+        "this table holds no edge",
+    );
 }
 
 // ------------------------------------------------------------------------------ copied networks
@@ -324,9 +363,20 @@ const COPIES: &str = r#"networks: { "hc": (network: "half_centre", copies: 3, ji
 fn copies_of_a_network_are_addressed_and_joined() {
     let scene = read(&scene_text(20.0, 0.025, COPIES));
     let names: Vec<&str> = scene.cells.iter().map(|cell| &*cell.name).collect();
-    assert_eq!(names, ["hc[0]/A", "hc[0]/B", "hc[1]/A", "hc[1]/B", "hc[2]/A", "hc[2]/B"]);
+    assert_eq!(
+        names,
+        [
+            "hc[0]/A", "hc[0]/B", "hc[1]/A", "hc[1]/B", "hc[2]/A", "hc[2]/B"
+        ]
+    );
     assert_eq!(scene.edge_count(), 3 * 2 + 2);
-    assert_eq!(scene.groups, [("first".to_owned(), vec![0, 1]), ("b".to_owned(), vec![1, 3, 5])]);
+    assert_eq!(
+        scene.groups,
+        [
+            ("first".to_owned(), vec![0, 1]),
+            ("b".to_owned(), vec![1, 3, 5])
+        ]
+    );
     let simulation = network(&scene);
     assert_eq!(value(&simulation, "hc[1]/A->hc[1]/B.g"), 0.8);
     assert_eq!(value(&simulation, "chain:hc[1]/A->hc[2]/B.g"), 0.05);
@@ -345,7 +395,11 @@ fn copies_of_a_network_are_addressed_and_joined() {
 fn a_copy_runs_to_the_bits_of_its_network() {
     let copies = r#"networks: { "hc": (network: "half_centre", copies: 2) },"#;
     let copied = run(&read(&scene_text(300.0, 0.025, copies)));
-    let alone = run(&read(&scene_text(300.0, 0.025, r#"include: ["half_centre"], windows: []"#)));
+    let alone = run(&read(&scene_text(
+        300.0,
+        0.025,
+        r#"include: ["half_centre"], windows: []"#,
+    )));
     for cell in ["A", "B"] {
         for scalar in ["V", "Ca"] {
             let expected = value(&alone, &format!("{cell}.{scalar}")).to_bits();
@@ -417,15 +471,23 @@ fn a_protocol_changes_many_edges_as_one() {
 #[test]
 fn weights_changed_in_place_act_as_if_they_were_written() {
     let scene = |g: f64, protocol: &str| {
-        let rule = format!("\"x\": (rule: AllToAll, pre: \"E\", post: \"I\", kind: \"tanh\", g: {g})");
-        let fields = format!("protocol: [{protocol}], edges: [(pre: \"E[0]\", post: \"I[0]\", kind: \"tanh\", g: 0.5)],");
+        let rule =
+            format!("\"x\": (rule: AllToAll, pre: \"E\", post: \"I\", kind: \"tanh\", g: {g})");
+        let fields = format!(
+            "protocol: [{protocol}], edges: [(pre: \"E[0]\", post: \"I[0]\", kind: \"tanh\", g: 0.5)],"
+        );
         read(&text(&rule, &fields))
     };
     let bits = |scene: &Scene| {
         let simulation = run(scene);
-        (0..4).map(|k| value(&simulation, &format!("I[{k}].V")).to_bits()).collect::<Vec<_>>()
+        (0..4)
+            .map(|k| value(&simulation, &format!("I[{k}].V")).to_bits())
+            .collect::<Vec<_>>()
     };
-    let scaled = bits(&scene(0.2, r#"(at_ms: 0, scale: "x.g", by: 0.5), (at_ms: 0, set: "x:*->I[0].g", to: 0.1)"#));
+    let scaled = bits(&scene(
+        0.2,
+        r#"(at_ms: 0, scale: "x.g", by: 0.5), (at_ms: 0, set: "x:*->I[0].g", to: 0.1)"#,
+    ));
     assert_eq!(scaled, bits(&scene(0.1, "")));
     let cut = bits(&scene(0.2, r#"(at_ms: 0, cut: "x:*->*")"#));
     assert_eq!(cut, bits(&scene(0.0, "")));
@@ -486,11 +548,19 @@ fn a_resolved_scene_keeps_its_generators_and_runs_to_the_same_bits() {
 fn mistakes_are_told_with_a_fix() {
     let random = |degree: &str| {
         text(
-            &format!("\"x\": (rule: Random(in_degree: {degree}), pre: \"E\", post: \"E\", kind: \"tanh\", g: 0.1)"),
+            &format!(
+                "\"x\": (rule: Random(in_degree: {degree}), pre: \"E\", post: \"E\", kind: \"tanh\", g: 0.1)"
+            ),
             "",
         )
     };
-    assert_told(&random("10"), &["an in-degree of 10 needs as many different cells in `pre`", "at most 9"]);
+    assert_told(
+        &random("10"),
+        &[
+            "an in-degree of 10 needs as many different cells in `pre`",
+            "at most 9",
+        ],
+    );
     assert_told(&random("0"), &["expected a whole number from 1"]);
     let generator = |fields: &str| text(&format!("\"x\": ({fields})"), "");
     assert_told(
@@ -499,7 +569,10 @@ fn mistakes_are_told_with_a_fix() {
     );
     assert_told(
         &generator(r#"rule: OneToOne, pre: "E", post: "I", kind: "tanh", g: 0.1"#),
-        &["this rule needs as many cells in `pre` as in `post`", "`E` has 10, `I` has 4"],
+        &[
+            "this rule needs as many cells in `pre` as in `post`",
+            "`E` has 10, `I` has 4",
+        ],
     );
     assert_told(
         &generator(r#"rule: Ring, pre: "X", post: "I", kind: "tanh", g: 0.1"#),
@@ -521,19 +594,54 @@ fn mistakes_are_told_with_a_fix() {
         &["`E` names a generator and something else"],
     );
     assert_told(
-        &text("", r#"edges: [(pre: "E", post: "I[0]", kind: "tanh", g: 1), (pre: "E[10]", post: "I[0]", kind: "tanh", g: 1)]"#),
-        &["there is no cell `E`", "there is no cell `E[10]`", "its cells go from `E[0]` to `E[9]`"],
+        &text(
+            "",
+            r#"edges: [(pre: "E", post: "I[0]", kind: "tanh", g: 1), (pre: "E[10]", post: "I[0]", kind: "tanh", g: 1)]"#,
+        ),
+        &[
+            "there is no cell `E`",
+            "there is no cell `E[10]`",
+            "its cells go from `E[0]` to `E[9]`",
+        ],
     );
-    let cells = |fields: &str| scene_text(1.0, 0.05, &format!("cells: {{ \"E\": ({fields}, {}) }}", stg(0, -60.0)));
-    assert_told(&cells("count: 0"), &["a population needs at least one cell", "`count` is 0"]);
+    let cells = |fields: &str| {
+        scene_text(
+            1.0,
+            0.05,
+            &format!("cells: {{ \"E\": ({fields}, {}) }}", stg(0, -60.0)),
+        )
+    };
+    assert_told(
+        &cells("count: 0"),
+        &["a population needs at least one cell", "`count` is 0"],
+    );
     assert_told(&cells("count: -1"), &["expected a whole number, 0 or more"]);
-    assert_told(&cells("jitter: 1"), &["this jitter would turn conductances negative"]);
-    assert_told(&cells("count: 1_000_000_000_000"), &["these cells do not fit in memory"]);
-    let network = |fields: &str| scene_text(1.0, 0.025, &format!("networks: {{ \"n\": ({fields}) }}"));
-    assert_told(&network(r#"network: "half_centre""#), &["a copied network needs `copies`"]);
-    assert_told(&network(r#"network: "half_centre", copies: 0"#), &["a copied network needs at least one copy"]);
-    assert_told(&network(r#"network: "half_center", copies: 2"#), &["did you mean `half_centre`?"]);
-    assert_told(&network(r#"network: "tanh", copies: 2"#), &["`tanh` is a synapse", "expected a network"]);
+    assert_told(
+        &cells("jitter: 1"),
+        &["this jitter would turn conductances negative"],
+    );
+    assert_told(
+        &cells("count: 1_000_000_000_000"),
+        &["these cells do not fit in memory"],
+    );
+    let network =
+        |fields: &str| scene_text(1.0, 0.025, &format!("networks: {{ \"n\": ({fields}) }}"));
+    assert_told(
+        &network(r#"network: "half_centre""#),
+        &["a copied network needs `copies`"],
+    );
+    assert_told(
+        &network(r#"network: "half_centre", copies: 0"#),
+        &["a copied network needs at least one copy"],
+    );
+    assert_told(
+        &network(r#"network: "half_center", copies: 2"#),
+        &["did you mean `half_centre`?"],
+    );
+    assert_told(
+        &network(r#"network: "tanh", copies: 2"#),
+        &["`tanh` is a synapse", "expected a network"],
+    );
 }
 
 /// More edges than memory holds are refused before any of them is made.
@@ -545,9 +653,15 @@ fn a_network_that_does_not_fit_is_refused_before_it_is_built() {
     );
     // 1.6e9 edges, 128 GB.
     let told = told(&scene_text(1.0, 0.05, &cells), None);
-    assert!(told.contains("this network does not fit in memory"), "{told}");
+    assert!(
+        told.contains("this network does not fit in memory"),
+        "{told}"
+    );
     assert!(told.contains("1599960000 edges in bulk"), "{told}");
-    let scene = read(&text(r#""x": (rule: AllToAll, pre: "E", post: "E", kind: "tanh", g: 0.1)"#, ""));
+    let scene = read(&text(
+        r#""x": (rule: AllToAll, pre: "E", post: "E", kind: "tanh", g: 0.1)"#,
+        "",
+    ));
     assert!(memory::needed(&scene) > 0.0);
 }
 
@@ -567,13 +681,18 @@ fn the_copied_network_has_the_rhythms_of_its_cells() {
     let summary = homarus::run::run(&scene).unwrap();
     let of = |name: &str| {
         let mut populations = summary.populations.iter();
-        populations.find(|p| p.name == name).unwrap_or_else(|| panic!("{name}"))
+        populations
+            .find(|p| p.name == name)
+            .unwrap_or_else(|| panic!("{name}"))
     };
     assert_eq!((of("cells").n, of("cpg/F1").n), (205, 41));
     for name in ["cpg/F1", "cpg/F2"] {
         let fast = of(name);
         assert!(fast.bursting >= 35, "{name}: {fast:?}");
-        assert!((180.0..300.0).contains(&fast.mean["period_ms"]), "{name}: {fast:?}");
+        assert!(
+            (180.0..300.0).contains(&fast.mean["period_ms"]),
+            "{name}: {fast:?}"
+        );
     }
     assert!((of("cpg/F1").mean["Na.gbar"] / 3951.84 - 1.0).abs() < 0.005);
     let text = serde_json::to_string(&summary.brief()).unwrap();

@@ -135,10 +135,23 @@ fn run(scene: &Scene) -> String {
     )
 }
 
-/// Names of cells, the first of them.
+/// Names of cells, the first of them. Where there are many, cells that are alike have one name.
 fn names<'s>(scene: &'s Scene, cells: impl IntoIterator<Item = &'s usize>) -> String {
     let cells: Vec<usize> = cells.into_iter().copied().collect();
-    let names = scene.names_of(&cells);
+    let mut names = scene.names_of(&cells);
+    if names.len() > LISTED {
+        let mut left = vec![false; scene.cells.len()];
+        cells.iter().for_each(|cell| left[*cell] = true);
+        names.clear();
+        for (name, alike) in scene.alike() {
+            if alike.iter().all(|cell| left[*cell]) {
+                alike.iter().for_each(|cell| left[*cell] = false);
+                names.push(name);
+            }
+        }
+        let others = cells.iter().filter(|cell| left[**cell]);
+        names.extend(others.map(|cell| scene.cells[*cell].name.to_string()));
+    }
     let text = names[..names.len().min(LISTED)].join(", ");
     match names.len() {
         n if n > LISTED => format!("{text} and {} more", thousands((n - LISTED) as f64)),
@@ -179,7 +192,11 @@ fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
         let single = of_kind
             .map(|edge| Address::Edge(edge, EdgeScalar::G))
             .map(|g| address::read(&network.world, g).unwrap_or(f64::NAN));
-        let in_bulk = scene.bulk.iter().zip(bulks).filter(|(bulk, _)| bulk.kind == k);
+        let in_bulk = scene
+            .bulk
+            .iter()
+            .zip(bulks)
+            .filter(|(bulk, _)| bulk.kind == k);
         let in_bulk = in_bulk.filter_map(|(_, entity)| network.world.get::<BulkEdges>(*entity));
         let in_bulk = in_bulk.flat_map(|edges| (0..edges.len()).map(|edge| edges.g(edge)));
         let g: Vec<f64> = single.chain(in_bulk).collect();

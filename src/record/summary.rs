@@ -174,7 +174,10 @@ impl Populations {
             population.sum_up(name, reports().filter_map(measure).collect());
         }
         for (name, values) in conductances {
-            population.sum_up(name, cells.iter().filter_map(|cell| values[*cell]).collect());
+            population.sum_up(
+                name,
+                cells.iter().filter_map(|cell| values[*cell]).collect(),
+            );
         }
         population
     }

@@ -199,7 +199,7 @@ fn fields(scene: &Scene) -> Fields {
         .set
         .iter()
         .map(|s| (s.path.clone(), Ron::Number(s.value)));
-    vec![
+    let mut fields = vec![
         ("format", Ron::Whole(FORMAT)),
         ("name", text(&scene.name)),
         ("about", text(&scene.about)),
@@ -246,7 +246,12 @@ fn fields(scene: &Scene) -> Fields {
             "samples",
             Ron::List(scene.samples.iter().map(samples).collect()),
         ),
-    ]
+    ];
+    // These are left out rather than empty: a scene may do without any of them.
+    const SPARE: [&str; 3] = ["cells", "networks", "generators"];
+    let empty = |value: &Ron| matches!(value, Ron::Map(entries) if entries.is_empty());
+    fields.retain(|(name, value)| !(SPARE.contains(name) && empty(value)));
+    fields
 }
 
 fn channel(channel: &ChannelDefinition) -> Ron {
@@ -443,7 +448,10 @@ fn kind(kind: &SynapseKind) -> Ron {
 
 /// Cells and populations at the top of a scene.
 fn cells(scene: &Scene) -> Vec<(String, Ron)> {
-    let end = scene.copies.first().map_or(scene.cells.len(), |copies| copies.cells.start);
+    let end = scene
+        .copies
+        .first()
+        .map_or(scene.cells.len(), |copies| copies.cells.start);
     let (mut entries, mut k) = (Vec::new(), 0);
     let mut populations = scene.populations.iter().peekable();
     while k < end {
@@ -467,7 +475,12 @@ fn networks(scene: &Scene) -> Vec<(String, Ron)> {
     let copies = scene.copies.iter();
     let entry = |copies: &Copies| {
         let cells = copies.copy(0);
-        let cells = cells.map(|k| (scene.member(k).to_owned(), cell(scene, &scene.cells[k], None)));
+        let cells = cells.map(|k| {
+            (
+                scene.member(k).to_owned(),
+                cell(scene, &scene.cells[k], None),
+            )
+        });
         let edges = scene.bulk[copies.bulk.clone()].iter();
         let name = |ends: &Ends| text(scene.member(ends.cells[0] as usize));
         let edges = edges.map(|bulk| {
@@ -516,7 +529,11 @@ fn conductance(g: Conductance) -> Ron {
 
 /// Generators as rules; what came from a table as a table.
 fn generators(scene: &Scene) -> Vec<(String, Ron)> {
-    let named: Vec<&Bulk> = scene.bulk.iter().filter(|b| b.generator.is_some()).collect();
+    let named: Vec<&Bulk> = scene
+        .bulk
+        .iter()
+        .filter(|b| b.generator.is_some())
+        .collect();
     let of_one = named.chunk_by(|a, b| a.generator == b.generator);
     let entry = |bulks: &[&Bulk]| {
         let bulk = bulks[0];

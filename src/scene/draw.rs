@@ -108,7 +108,10 @@ pub(super) fn cell(seed: u64, cell: &Cell) -> (Vec<f64>, Option<f64>) {
     let (low, high) = cell.start_range.unwrap_or_default();
     let v = stream.uniform(low, high);
     let mut gbar = cell.gbar.clone();
-    for (g, jitter) in gbar.iter_mut().zip(cell.jitter.iter().flat_map(|j| j.iter())) {
+    for (g, jitter) in gbar
+        .iter_mut()
+        .zip(cell.jitter.iter().flat_map(|j| j.iter()))
+    {
         *g *= stream.uniform(1.0 - jitter, 1.0 + jitter);
     }
     (gbar, cell.start_range.map(|_| v).or(cell.start.v))

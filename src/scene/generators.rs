@@ -83,8 +83,11 @@ fn ordered(
         return Some((from, to));
     }
     errors.push(
-        Diagnostic::at(&node.place, "a range goes from the lower number to the higher")
-            .label(format!("found {from} to {to}")),
+        Diagnostic::at(
+            &node.place,
+            "a range goes from the lower number to the higher",
+        )
+        .label(format!("found {from} to {to}")),
     );
     None
 }
@@ -133,7 +136,9 @@ impl Network<'_> {
 
     fn generator(&mut self, name: &Key, node: &Node, errors: &mut Diagnostics) -> Option<()> {
         let mut fields = Fields::of(node, "a generator", errors)?;
-        let rule = fields.required("rule").and_then(|node| self.rule(node, errors));
+        let rule = fields
+            .required("rule")
+            .and_then(|node| self.rule(node, errors));
         let listed = matches!(rule, Some(Written::Table(..)) | None);
         let mut side = |name: &'static str, required: bool| match required {
             true => fields.required(name),
@@ -280,7 +285,9 @@ impl Network<'_> {
             let wanted = match name {
                 "Random" => "`Random(in_degree: 10)`",
                 "Table" => "`Table(\"edges.csv\")`",
-                _ => "one of `Ring`, `Chain`, `OneToOne`, `AllToAll`, `Random(in_degree: 10)`, `Table(\"edges.csv\")`",
+                _ => {
+                    "one of `Ring`, `Chain`, `OneToOne`, `AllToAll`, `Random(in_degree: 10)`, `Table(\"edges.csv\")`"
+                }
             };
             let near = names::nearest(name, RULES).filter(|near| *near != name);
             errors.push(
@@ -327,7 +334,10 @@ impl Network<'_> {
         let header = match reader.headers() {
             Ok(header) => header.clone(),
             Err(error) => {
-                errors.push(Diagnostic::at(&table.whole, format!("this table cannot be read: {error}")));
+                errors.push(Diagnostic::at(
+                    &table.whole,
+                    format!("this table cannot be read: {error}"),
+                ));
                 return None;
             }
         };
@@ -342,7 +352,10 @@ impl Network<'_> {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    errors.push(Diagnostic::at(&table.whole, format!("this table cannot be read: {error}")));
+                    errors.push(Diagnostic::at(
+                        &table.whole,
+                        format!("this table cannot be read: {error}"),
+                    ));
                     return None;
                 }
             }
@@ -362,7 +375,13 @@ impl Network<'_> {
                         Some(kind) => *kind,
                         None => {
                             let text = name.to_owned();
-                            let kind = self.kind_called(&Key { text, place: place.clone() }, errors);
+                            let kind = self.kind_called(
+                                &Key {
+                                    text,
+                                    place: place.clone(),
+                                },
+                                errors,
+                            );
                             kinds.insert(name.to_owned(), kind);
                             kind
                         }
@@ -398,7 +417,10 @@ impl Network<'_> {
             return None;
         }
         if lists.is_empty() {
-            errors.push(Diagnostic::at(&table.whole, "this table holds no edge").label("no row below its header"));
+            errors.push(
+                Diagnostic::at(&table.whole, "this table holds no edge")
+                    .label("no row below its header"),
+            );
             return None;
         }
         Some(lists)
@@ -417,9 +439,12 @@ impl Network<'_> {
         let mut fine = true;
         if let Some(unknown) = header.iter().find(|column| !KNOWN.contains(column)) {
             errors.push(
-                Diagnostic::at(&place, format!("a table of edges has no column `{unknown}`"))
-                    .label("its header")
-                    .maybe_help(names::hint(unknown, KNOWN, "column")),
+                Diagnostic::at(
+                    &place,
+                    format!("a table of edges has no column `{unknown}`"),
+                )
+                .label("its header")
+                .maybe_help(names::hint(unknown, KNOWN, "column")),
             );
             fine = false;
         }
@@ -460,7 +485,10 @@ impl Network<'_> {
         let field = |column: usize| record.get(column).unwrap_or_default();
         let [pre, post] = [columns.pre, columns.post].map(|column| {
             let text = field(column).to_owned();
-            let name = Key { text, place: place.clone() };
+            let name = Key {
+                text,
+                place: place.clone(),
+            };
             self.cell_index(&name, errors)
         });
         let g = match columns.g {
@@ -488,7 +516,10 @@ impl Network<'_> {
         errors: &mut Diagnostics,
     ) -> Option<()> {
         let definition = &self.kinds[bulk.kind].1.definition;
-        let two_way = matches!(definition, SynapseDefinition::Electrical { one_way: false, .. });
+        let two_way = matches!(
+            definition,
+            SynapseDefinition::Electrical { one_way: false, .. }
+        );
         let electrical = matches!(definition, SynapseDefinition::Electrical { .. });
         let area = |cell: &u32| self.cells[*cell as usize].as_ref().map(|cell| cell.area);
         let before = errors.errors().len();
@@ -506,14 +537,20 @@ impl Network<'_> {
                         format!("`{name}` cannot have a gap junction with itself"),
                     )
                     .label("pre and post are the same cell")
-                    .help("no current would flow; only chemical synapses may join a cell to itself"),
+                    .help(
+                        "no current would flow; only chemical synapses may join a cell to itself",
+                    ),
                 );
             }
         }
         let absolute = matches!(bulk.g, Weight::Constant(Conductance::Absolute(_)));
         let sides = [(&bulk.post, absolute), (&bulk.pre, absolute && two_way)];
         for (side, needed) in sides {
-            if let Some(cell) = side.cells.iter().find(|cell| needed && area(cell) == Some(None)) {
+            if let Some(cell) = side
+                .cells
+                .iter()
+                .find(|cell| needed && area(cell) == Some(None))
+            {
                 let whose = format!("`{}`", self.names[*cell as usize]);
                 errors.push(units::no_area(&g.place, &whose));
             }
@@ -525,9 +562,12 @@ impl Network<'_> {
             if let (Some(cell), Some(first)) = (other, all().next()) {
                 let [a, b] = [first, cell].map(|cell| &self.names[*cell as usize]);
                 errors.push(
-                    Diagnostic::at(&g.place, "junctions between cells of different area need an absolute `g`")
-                        .label("a density")
-                        .help(format!("`{a}` and `{b}` differ; write it as in `g: nS(1)`")),
+                    Diagnostic::at(
+                        &g.place,
+                        "junctions between cells of different area need an absolute `g`",
+                    )
+                    .label("a density")
+                    .help(format!("`{a}` and `{b}` differ; write it as in `g: nS(1)`")),
                 );
             }
         }
@@ -540,13 +580,15 @@ fn fits(bulk: &Bulk, node: &Node, errors: &mut Diagnostics) -> Option<()> {
     let (pre, post) = (bulk.pre.cells.len(), bulk.post.cells.len());
     let sources: HashSet<u32> = bulk.pre.cells.iter().copied().collect();
     let others = bulk.post.cells.iter().any(|cell| sources.contains(cell));
-    let refuse = |message: String, label: String| {
-        Diagnostic::at(&node.head(), message).label(label)
-    };
+    let refuse =
+        |message: String, label: String| Diagnostic::at(&node.head(), message).label(label);
     let error = match bulk.rule {
         Rule::Ring | Rule::Chain | Rule::OneToOne if pre != post => refuse(
             "this rule needs as many cells in `pre` as in `post`".to_owned(),
-            format!("`{}` has {pre}, `{}` has {post}", bulk.pre.selector, bulk.post.selector),
+            format!(
+                "`{}` has {pre}, `{}` has {post}",
+                bulk.pre.selector, bulk.post.selector
+            ),
         ),
         Rule::Ring | Rule::Chain if pre < 2 => refuse(
             "this rule needs at least two cells".to_owned(),
@@ -590,7 +632,10 @@ impl Table<'_> {
     fn place(&self, record: &StringRecord) -> Place {
         let start = record.position().map_or(0, |p| p.byte() as usize);
         let text = self.source.text();
-        let start = start + text[start..].find(|c: char| !c.is_whitespace()).unwrap_or(0);
+        let start = start
+            + text[start..]
+                .find(|c: char| !c.is_whitespace())
+                .unwrap_or(0);
         let length = text[start..].find('\n').unwrap_or(text.len() - start);
         Place::new(self.source, start..start + length)
     }

@@ -200,7 +200,9 @@ impl Loader {
         folder: Option<&Path>,
         errors: &mut Diagnostics,
     ) -> Option<Entries> {
-        let name = own.iter().find(|(key, node)| key.text == "network" && !node.is_none());
+        let name = own
+            .iter()
+            .find(|(key, node)| key.text == "network" && !node.is_none());
         let Some((_, name)) = name else {
             return Some(merge::scene(&[], own, errors));
         };

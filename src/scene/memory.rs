@@ -57,7 +57,8 @@ pub fn needed(scene: &Scene) -> f64 {
 pub(super) fn shortage(scene: &Scene, available: Option<f64>) -> Option<Diagnostic> {
     let edges: u64 = scene.bulk.iter().map(Bulk::len).sum();
     if edges > MAX_EDGES {
-        let message = format!("this network has {edges} edges, and at most {MAX_EDGES} can be counted");
+        let message =
+            format!("this network has {edges} edges, and at most {MAX_EDGES} can be counted");
         return Some(Diagnostic::new(message).help("fewer edges into each cell"));
     }
     let available = available?;

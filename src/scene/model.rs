@@ -131,7 +131,10 @@ impl Scene {
         let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
         let copies = self.copies.iter();
         let copies = copies.map(|copies| (copies.name.clone(), copies.cells.clone().collect()));
-        populations.chain(copies).chain(self.groups.iter().cloned()).collect()
+        populations
+            .chain(copies)
+            .chain(self.groups.iter().cloned())
+            .collect()
     }
 }
 

@@ -306,12 +306,7 @@ impl<'l> Network<'l> {
             .map(|cell| cell.as_ref().map(|cell| cell.area.is_some()));
         Known {
             duration,
-            cells: self
-                .names
-                .iter()
-                .map(|name| &**name)
-                .zip(areas)
-                .collect(),
+            cells: self.names.iter().map(|name| &**name).zip(areas).collect(),
             channels,
         }
     }
@@ -340,7 +335,10 @@ impl<'l> Network<'l> {
                     let count = size.filter(|count| self.has_room(key, *count, channels, errors));
                     for k in 0..count.unwrap_or_default() {
                         let name: Arc<str> = format!("{}[{k}]", key.text).into();
-                        let own = |cell: &Cell| Cell { name: name.clone(), ..cell.clone() };
+                        let own = |cell: &Cell| Cell {
+                            name: name.clone(),
+                            ..cell.clone()
+                        };
                         let cell = cell.as_ref().map(own);
                         self.push(name, cell);
                     }
@@ -378,7 +376,9 @@ impl<'l> Network<'l> {
         errors: &mut Diagnostics,
     ) -> Option<usize> {
         let sizes = self.sizes.iter();
-        let asked = sizes.enumerate().find(|(_, size)| size.name == key.text && size.field == field);
+        let asked = sizes
+            .enumerate()
+            .find(|(_, size)| size.name == key.text && size.field == field);
         let (number, place) = match asked {
             Some((k, size)) => {
                 self.sized[k] = true;
@@ -390,7 +390,10 @@ impl<'l> Network<'l> {
             errors.push(
                 Diagnostic::at(place, format!("{what} needs at least one {of}"))
                     .label(format!("`{field}` is 0"))
-                    .help(format!("take `{}` out of the scene to do without it", key.text)),
+                    .help(format!(
+                        "take `{}` out of the scene to do without it",
+                        key.text
+                    )),
             );
             return None;
         }
@@ -399,7 +402,12 @@ impl<'l> Network<'l> {
 
     /// Whether more cells would fit in memory; asked before there are any.
     fn has_room(&self, key: &Key, cells: usize, channels: usize, errors: &mut Diagnostics) -> bool {
-        let known: usize = self.cells.iter().flatten().map(|cell| cell.gbar.len()).sum();
+        let known: usize = self
+            .cells
+            .iter()
+            .flatten()
+            .map(|cell| cell.gbar.len())
+            .sum();
         let all = cells.saturating_mul(channels.max(1)).saturating_add(known);
         let error = memory::shortage_of_cells(all, &key.place);
         match error {
@@ -411,7 +419,12 @@ impl<'l> Network<'l> {
 
     /// Refuses sizes that nothing has.
     fn check_sizes(&self, errors: &mut Diagnostics) {
-        for (size, _) in self.sizes.iter().zip(&self.sized).filter(|(_, used)| !**used) {
+        for (size, _) in self
+            .sizes
+            .iter()
+            .zip(&self.sized)
+            .filter(|(_, used)| !**used)
+        {
             let what = match size.field.as_str() {
                 "count" => "population",
                 _ => "copied network",
@@ -457,7 +470,9 @@ impl<'l> Network<'l> {
         let jitter = fields.optional("jitter");
         let copies = fields.required("copies");
         let cells = fields.required("cells").and_then(|node| map(node, errors));
-        let edges = fields.optional("edges").map_or(Some([].as_slice()), |n| list(n, errors));
+        let edges = fields
+            .optional("edges")
+            .map_or(Some([].as_slice()), |n| list(n, errors));
         fields.finish(errors);
         let (copies, cells, edges) = (copies?, cells?, edges?);
         let size = cells.len();
@@ -474,7 +489,9 @@ impl<'l> Network<'l> {
                 errors.push(
                     Diagnostic::at(&count.place, "a cell of a copied network has no `count`")
                         .label("not here")
-                        .help("write each of the cells, or make the population a part of the scene"),
+                        .help(
+                            "write each of the cells, or make the population a part of the scene",
+                        ),
                 );
             }
             members.entry(member.text.clone()).or_insert(first + k);
@@ -489,7 +506,10 @@ impl<'l> Network<'l> {
         for k in 0..count {
             for ((member, _), cell) in cells.iter().zip(&read) {
                 let name: Arc<str> = format!("{}[{k}]/{}", key.text, member.text).into();
-                let own = |cell: &Cell| Cell { name: name.clone(), ..cell.clone() };
+                let own = |cell: &Cell| Cell {
+                    name: name.clone(),
+                    ..cell.clone()
+                };
                 let cell = cell.as_ref().map(own);
                 self.push(name, cell);
             }
@@ -596,7 +616,9 @@ impl<'l> Network<'l> {
     pub(super) fn place_of(&self, name: &str) -> Option<Place> {
         let written = self.by_name.get(name).map(|k| &self.written[*k].0.place);
         let group = || self.groups.iter().find(|(key, _)| key.text == name);
-        written.or_else(|| group().map(|(key, _)| &key.place)).cloned()
+        written
+            .or_else(|| group().map(|(key, _)| &key.place))
+            .cloned()
     }
 
     /// Reads a cell, or what the cells of a population have in common.
@@ -697,7 +719,10 @@ impl<'l> Network<'l> {
             }
             self.groups.push((key.clone(), members));
         }
-        let groups = self.groups.iter().map(|(key, members)| (key.text.clone(), members.clone()));
+        let groups = self
+            .groups
+            .iter()
+            .map(|(key, members)| (key.text.clone(), members.clone()));
         self.lookup.groups.extend(groups);
     }
 
@@ -754,7 +779,11 @@ impl<'l> Network<'l> {
                     let mut known: Vec<&str> = scope.collect();
                     known.sort_unstable();
                     if self.scope.is_none() {
-                        known = self.written.iter().map(|(key, _)| key.text.as_str()).collect();
+                        known = self
+                            .written
+                            .iter()
+                            .map(|(key, _)| key.text.as_str())
+                            .collect();
                     }
                     error
                         .label("unknown cell")
@@ -1054,7 +1083,11 @@ impl<'l> Network<'l> {
             )
             .label("not one of its cells")
             .help(match cells.len() {
-                n if n > LISTED => format!("its cells are {} and {} more", names::list(&members), n - LISTED),
+                n if n > LISTED => format!(
+                    "its cells are {} and {} more",
+                    names::list(&members),
+                    n - LISTED
+                ),
                 _ => format!("its cells are {}", names::list(&members)),
             }),
         );
@@ -1123,7 +1156,12 @@ fn refuse_twice(
 }
 
 /// Refuses a second entry of a list with the same name, and remembers the name.
-pub(super) fn refuse_same_name(known: &mut Vec<Key>, name: &Key, what: &str, errors: &mut Diagnostics) {
+pub(super) fn refuse_same_name(
+    known: &mut Vec<Key>,
+    name: &Key,
+    what: &str,
+    errors: &mut Diagnostics,
+) {
     if let Some(first) = known.iter().find(|known| known.text == name.text) {
         errors.push(
             Diagnostic::at(

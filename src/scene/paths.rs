@@ -445,18 +445,19 @@ fn actions(
     single: impl FnOnce(Vec<Address>) -> engine::Action,
     change: Change,
 ) -> Vec<engine::Action> {
-    let Targets { single: addresses, bulk } = targets;
+    let Targets {
+        single: addresses,
+        bulk,
+    } = targets;
     let single = (!addresses.is_empty()).then(|| single(addresses));
-    let bulk = bulk.into_iter().map(|targets| engine::Action::Bulk { targets, change });
+    let bulk = bulk
+        .into_iter()
+        .map(|targets| engine::Action::Bulk { targets, change });
     single.into_iter().chain(bulk).collect()
 }
 
 /// Edges to cut or restore: those a path names, or all edges of cells.
-fn connect(
-    names: &Names,
-    path: &str,
-    connected: bool,
-) -> Result<Vec<engine::Action>, PathError> {
+fn connect(names: &Names, path: &str, connected: bool) -> Result<Vec<engine::Action>, PathError> {
     let is_generator = |name: &str| {
         let mut bulk = names.bulk().iter();
         bulk.any(|bulk| bulk.generator.as_deref() == Some(name))
@@ -466,17 +467,22 @@ fn connect(
     } else {
         edges_of(names, &names.select_cells(path)?)
     };
-    let SelectedEdges { single: edges, bulk } = found;
-    let single = (!edges.is_empty()).then_some(engine::Action::Connect { edges, connected });
-    let bulk = bulk.into_iter().map(|(bulk, edges)| engine::Action::ConnectBulk {
+    let SelectedEdges {
+        single: edges,
         bulk,
-        path: match edges.as_slice() {
-            [edge] => names.bulk_owner(bulk, *edge as usize),
-            _ => path.to_owned(),
-        },
-        edges: edges.into(),
-        connected,
-    });
+    } = found;
+    let single = (!edges.is_empty()).then_some(engine::Action::Connect { edges, connected });
+    let bulk = bulk
+        .into_iter()
+        .map(|(bulk, edges)| engine::Action::ConnectBulk {
+            bulk,
+            path: match edges.as_slice() {
+                [edge] => names.bulk_owner(bulk, *edge as usize),
+                _ => path.to_owned(),
+            },
+            edges: edges.into(),
+            connected,
+        });
     Ok(single.into_iter().chain(bulk).collect())
 }
 

@@ -47,7 +47,10 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
         rearm: scene.rearm_mv,
     });
     let types: Vec<Arc<CellDefinition>> = scene.cell_types.iter().cloned().map(Arc::new).collect();
-    let defaults: Vec<Vec<f64>> = types.iter().map(|t| CellType::default_parameters(t)).collect();
+    let defaults: Vec<Vec<f64>> = types
+        .iter()
+        .map(|t| CellType::default_parameters(t))
+        .collect();
     for cell in &scene.cells {
         let of_type = (&types[cell.cell_type], defaults[cell.cell_type].as_slice());
         let spec = neuron(scene, cell, of_type);
@@ -128,7 +131,8 @@ fn neuron(
 ) -> NeuronSpec {
     let mut parameters = defaults.to_vec();
     for (channel, name, own) in cell.parameters.iter() {
-        let place = CellType::parameter_names(definition).position(|known| known == (channel, name));
+        let place =
+            CellType::parameter_names(definition).position(|known| known == (channel, name));
         if let Some(k) = place {
             parameters[k] = *own;
         }

@@ -682,7 +682,12 @@ pub fn start(world: &mut World) -> Result<(), RunError> {
         let at_rest = |k: usize| {
             let neuron = neurons.entity(k);
             let start = world.get::<StartState>(neuron).map(|s| &s.0);
-            Rest::of(world, neuron, start.and_then(|s| s.v), start.and_then(|s| s.ca))
+            Rest::of(
+                world,
+                neuron,
+                start.and_then(|s| s.v),
+                start.and_then(|s| s.ca),
+            )
         };
         (0..neurons.len()).into_par_iter().map(at_rest).collect()
     };
@@ -835,7 +840,9 @@ fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
 
 /// Gates that the start state sets by name.
 fn set_gates(world: &mut World, neuron: Entity) {
-    let start = world.get::<StartState>(neuron).filter(|s| !s.0.gates.is_empty());
+    let start = world
+        .get::<StartState>(neuron)
+        .filter(|s| !s.0.gates.is_empty());
     let Some(StartState(start)) = start.cloned() else {
         return;
     };

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
-use crate::address::{
-    self, Address, BulkScalar, CellScalar, ChannelScalar, Names, on_width,
-};
+use crate::address::{self, Address, BulkScalar, CellScalar, ChannelScalar, Names, on_width};
 use crate::assembly;
 use crate::channels::{Block, CellTypeId, CellTypes, Gbar, Parameters};
 use crate::coupling::Strength;
@@ -312,13 +310,7 @@ fn note_bulk_failure(
     }
 }
 
-fn note_bulk(
-    protocol: &mut Protocol,
-    t_ms: f64,
-    what: &'static str,
-    path: &str,
-    new: Option<f64>,
-) {
+fn note_bulk(protocol: &mut Protocol, t_ms: f64, what: &'static str, path: &str, new: Option<f64>) {
     let (path, old) = (path.to_owned(), None);
     protocol.events.push(Event {
         t_ms,

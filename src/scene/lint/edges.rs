@@ -51,7 +51,11 @@ pub(super) fn unreached(network: &Network<'_>, lints: &mut Diagnostics) {
         let name = format!("`{}`", first.name);
         lints.push(match cells.len() {
             1 => lint(name.clone(), "it", name),
-            n => lint(format!("{n} cells, {name} first"), "them", "each of them".to_owned()),
+            n => lint(
+                format!("{n} cells, {name} first"),
+                "them",
+                "each of them".to_owned(),
+            ),
         });
     }
 }
@@ -154,7 +158,11 @@ pub(super) fn in_bulk(network: &Network<'_>, lints: &mut Diagnostics) {
             lints.push(
                 Diagnostic::lint(
                     &bulk.origin,
-                    format!("{} of {} edges have no weight", weightless.len(), edges.len()),
+                    format!(
+                        "{} of {} edges have no weight",
+                        weightless.len(),
+                        edges.len()
+                    ),
                 )
                 .label(format!("`{}` first", names.bulk_owner(k, *first)))
                 .help("give them a `g`, remove them, or raise it in the protocol"),

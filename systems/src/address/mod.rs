@@ -7,8 +7,8 @@
 mod access;
 mod names;
 
-pub(crate) use access::{bulk_edges, bulk_edges_mut, on_width};
 pub use access::{Rehearsal, WriteError, read, write, write_bulk};
+pub(crate) use access::{bulk_edges, bulk_edges_mut, on_width};
 pub use names::{
     BulkNames, BulkScalar, CellNames, ChannelNames, EdgeNames, Names, PathError, SelectedEdges,
     Targets,

@@ -238,12 +238,17 @@ impl Names {
         let lanes = || definition.channels.iter().enumerate();
         let alike = |shape: &&Arc<[ChannelNames]>| {
             shape.len() == definition.channels.len()
-                && lanes().zip(shape.iter()).all(|((lane, (name, channel)), known)| {
-                    known.name == *name
-                        && known.regulated == among(regulated, lane)
-                        && known.modulated == among(modulated, lane)
-                        && known.parameters.iter().eq(channel.parameters.iter().map(|(p, _)| p))
-                })
+                && lanes()
+                    .zip(shape.iter())
+                    .all(|((lane, (name, channel)), known)| {
+                        known.name == *name
+                            && known.regulated == among(regulated, lane)
+                            && known.modulated == among(modulated, lane)
+                            && known
+                                .parameters
+                                .iter()
+                                .eq(channel.parameters.iter().map(|(p, _)| p))
+                    })
         };
         let channels = self.shapes.iter().rev().find(alike).cloned();
         let channels = channels.unwrap_or_else(|| {
@@ -527,9 +532,9 @@ impl Names {
     fn every_edge(&self) -> impl Iterator<Item = AnyEdge> {
         let single = (0..self.edges.len()).map(AnyEdge::Single);
         let bulk = self.bulk.iter().enumerate();
-        single.chain(bulk.flat_map(|(k, bulk)| {
-            (0..bulk.pre.len()).map(move |edge| AnyEdge::Bulk(k, edge))
-        }))
+        single.chain(
+            bulk.flat_map(|(k, bulk)| (0..bulk.pre.len()).map(move |edge| AnyEdge::Bulk(k, edge))),
+        )
     }
 
     /// Which cells are among some.
@@ -605,7 +610,9 @@ impl Names {
             let shared = Arc::new(edges.clone());
             for (_, s) in scalars {
                 if alone {
-                    found.single.push(Address::Bulk(*bulk, edges[0] as usize, *s));
+                    found
+                        .single
+                        .push(Address::Bulk(*bulk, edges[0] as usize, *s));
                     continue;
                 }
                 found.bulk.push(BulkScalar {
@@ -618,7 +625,10 @@ impl Names {
         }
         if found.single.is_empty() && found.bulk.is_empty() {
             let single = edges.single.iter().flat_map(|e| self.scalars_of_edge(*e));
-            let of_bulk = edges.bulk.iter().flat_map(|(b, _)| self.scalars_of_bulk(*b));
+            let of_bulk = edges
+                .bulk
+                .iter()
+                .flat_map(|(b, _)| self.scalars_of_bulk(*b));
             let of_bulk = of_bulk.map(|(name, _)| name.to_string());
             let names: Vec<String> = single.map(|(name, _)| name).chain(of_bulk).collect();
             let help = suggestion(scalar, dedup(names.iter().map(String::as_str)));
@@ -802,7 +812,8 @@ impl Names {
     pub fn bulk_owner(&self, bulk: usize, edge: usize) -> String {
         let bulk = &self.bulk[bulk];
         let arrow = if bulk.electrical { "--" } else { "->" };
-        let [pre, post] = [&bulk.pre, &bulk.post].map(|cells| &self.cells[cells[edge] as usize].name);
+        let [pre, post] =
+            [&bulk.pre, &bulk.post].map(|cells| &self.cells[cells[edge] as usize].name);
         let pair = format!("{pre}{arrow}{post}");
         match (&bulk.generator, &bulk.label) {
             (Some(generator), _) => format!("{generator}:{pair}"),
@@ -849,7 +860,10 @@ impl Names {
             }
             Address::Bulk(bulk, edge, scalar) => {
                 let names = self.scalars_of_bulk(bulk).iter();
-                let name = names.clone().find(|(_, s)| *s == scalar).map_or("", |(n, _)| n);
+                let name = names
+                    .clone()
+                    .find(|(_, s)| *s == scalar)
+                    .map_or("", |(n, _)| n);
                 format!("{}.{name}", self.bulk_owner(bulk, edge))
             }
         }

@@ -61,7 +61,11 @@ impl BulkEdges {
                 if *own == u32::MAX {
                     *own = releases.len() as u32;
                     let s = start.unwrap_or(0.0);
-                    releases.push(Release { pre: *pre, s, start });
+                    releases.push(Release {
+                        pre: *pre,
+                        s,
+                        start,
+                    });
                 }
                 release.push(*own);
             }

@@ -251,7 +251,14 @@ pub fn compile(
                 let (pre, post) = (place(edge.pre)?, place(edge.post)?);
                 let s = activation.map(|s| s.0);
                 let (kind, strength) = (edge.kind, *strength);
-                Some(SingleEdge { entity, pre, post, kind, strength, s })
+                Some(SingleEdge {
+                    entity,
+                    pre,
+                    post,
+                    kind,
+                    strength,
+                    s,
+                })
             })
             .collect();
         *coupling = Coupling::default();
@@ -328,7 +335,11 @@ impl Coupling {
         self.chemical_rows = row_starts(neurons, posts);
         let mut next = self.chemical_rows.clone();
         let total = self.chemical_rows[neurons] as usize;
-        let nothing = Chemical { site: 0, g: 0.0, ge: 0.0 };
+        let nothing = Chemical {
+            site: 0,
+            g: 0.0,
+            ge: 0.0,
+        };
         self.chemical = vec![nothing; total];
         let mut slot = |post: u32| {
             let slot = next[post as usize];
@@ -350,7 +361,11 @@ impl Coupling {
                 // A cut edge keeps its place, with no weight.
                 let g = edges.weight(edge);
                 let site = edges.release_of(edge).map_or(0, |r| sites[r as usize]);
-                self.chemical[slot as usize] = Chemical { site, g, ge: g * reversal };
+                self.chemical[slot as usize] = Chemical {
+                    site,
+                    g,
+                    ge: g * reversal,
+                };
                 slots.push(slot);
             }
             self.bulk.push((entity, BulkRows { slots, sites }));
