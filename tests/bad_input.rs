@@ -285,9 +285,9 @@ fn large_networks_that_cannot_be() {
         ("a path beyond the last", of_ten(r#"set: { ¶"E[10].V": -50 }"#), "there is no `E[10]`", "`E` goes from `E[0]` to `E[9]`"),
         ("an unknown rule", generator(r#"(rule: ¶Rings, pre: "E", post: "E", kind: "tanh", g: 1)"#), "found the word `Rings`", "did you mean `Ring`?"),
         ("too high an in-degree", generator(r#"¶(rule: Random(in_degree: 10), pre: "E", post: "E", kind: "tanh", g: 1)"#), "`E` has 10", "at most 9: no cell is joined to itself"),
-        ("a generator of nothing", generator(r#"(rule: Ring, pre: ¶"F", post: "E", kind: "tanh", g: 1)"#), "there is no cell `F`", "did you mean `E`?"),
+        ("a generator of nothing", generator(r#"(rule: Ring, pre: ¶"F", post: "E", kind: "tanh", g: 1)"#), "there is no cell `F`", "there are: E"),
         ("an unknown generator", of_ten(r#"generators: { "x": (rule: Ring, pre: "E", post: "E", kind: "tanh", g: 1) },
-            set: { ¶"y:E[0]->E[1].g": 1 }"#), "there is no generator `y`", "did you mean `x`?"),
+            set: { ¶"y:E[0]->E[1].g": 1 }"#), "there is no generator `y`", "there are: x"),
         ("a missing table", generator(r#"(rule: Table(¶"none.csv"), kind: "tanh")"#), "`none.csv` does not exist", "relative to the folder of the scene"),
         ("a table of kinds unknown", generator(r#"(rule: Table("header.csv"))"#), "header.csv:1:1", "give the generator one `kind`"),
         ("a row beyond the last", generator(r#"(rule: Table("row.csv"), kind: "tanh")"#), "row.csv:3:1", "its cells go from `E[0]` to `E[9]`"),
@@ -304,7 +304,7 @@ fn large_networks_that_cannot_be() {
     none([refuses("more edges than memory", &[("scene.ron", &cells("40_000", all).replace('§', ""))],
         &["this network does not fit in memory", "1599960000 edges in bulk", "a smaller network"])]);
     let folder = Folder::new("sizes").with("scene.ron", cells("10", "").replace('§', ""));
-    none([folder.misdeeds(&["run", "scene.ron", "--set", "F.count=3"], 2, &["there is no population `F`", "did you mean `E`?"]),
+    none([folder.misdeeds(&["run", "scene.ron", "--set", "F.count=3"], 2, &["there is no population `F`", "known: `E`"]),
         folder.misdeeds(&["run", "scene.ron", "--set", "E.count=0"], 2, &["a population needs at least one cell"]),
         folder.misdeeds(&["run", "scene.ron", "--set", "E.count=many"], 2, &["`E.count` cannot be `many`", "write a whole number"])]);
 }

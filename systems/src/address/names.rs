@@ -312,7 +312,9 @@ impl Names {
             if let Some(error) = self.beyond(selector) {
                 return Err(error);
             }
+            // Numbered cells are known by the name of their group.
             let names = self.cells.iter().map(|c| &*c.name);
+            let names = names.filter(|name| !name.contains('['));
             return Err(if is_glob(selector) {
                 error(
                     format!("`{selector}` matches no cell"),
