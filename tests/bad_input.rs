@@ -299,10 +299,10 @@ fn large_networks_that_cannot_be() {
     none(rows.iter().map(|(what, scene, found, fix)| {
         refuses(what, &[("scene.ron", scene), ("header.csv", header), ("row.csv", row)], &[found, fix])
     }));
-    // 1.6e9 edges; refused before any of them is made.
+    // 3.6e9 edges; refused before any of them is made.
     let all = r#"generators: { "x": (rule: AllToAll, pre: "E", post: "E", kind: "tanh", g: 1) }"#;
-    none([refuses("more edges than memory", &[("scene.ron", &cells("40_000", all).replace('§', ""))],
-        &["this network does not fit in memory", "1599960000 edges in bulk", "a smaller network"])]);
+    none([refuses("more edges than memory", &[("scene.ron", &cells("60_000", all).replace('§', ""))],
+        &["this network does not fit in memory", "3599940000 edges in bulk", "a smaller network"])]);
     let folder = Folder::new("sizes").with("scene.ron", cells("10", "").replace('§', ""));
     none([folder.misdeeds(&["run", "scene.ron", "--set", "F.count=3"], 2, &["there is no population `F`", "known: `E`"]),
         folder.misdeeds(&["run", "scene.ron", "--set", "E.count=0"], 2, &["a population needs at least one cell"]),

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::Path,
     sync::Arc,
 };
 
@@ -299,7 +300,15 @@ impl Network<'_> {
     }
 
     fn file(&self, node: &Node, name: &str, errors: &mut Diagnostics) -> Option<Arc<Source>> {
-        let Some(folder) = &self.folder else {
+        // Relative to the file that says so, which may be included by the scene.
+        let own = Arc::ptr_eq(node.place.source(), self.head.source());
+        let folder = match own {
+            true => self.folder.clone(),
+            false => Path::new(node.place.source().name())
+                .parent()
+                .map(Path::to_owned),
+        };
+        let Some(folder) = folder else {
             errors.push(
                 Diagnostic::at(&node.place, format!("`{name}` cannot be read"))
                     .label("a file")
@@ -525,9 +534,15 @@ impl Network<'_> {
         let before = errors.errors().len();
         if electrical {
             let (pre, post) = (&bulk.pre.cells, &bulk.post.cells);
+            let shifted = match bulk.rule {
+                Rule::Ring | Rule::Chain => 1,
+                _ => 0,
+            };
+            let next = post.iter().cycle().skip(shifted);
+            let pairs = pre.iter().zip(next).take(bulk.len() as usize);
             let itself = match bulk.rule {
-                Rule::OneToOne | Rule::Listed => pre.iter().zip(post.iter()).find(|(a, b)| a == b),
-                _ => None,
+                Rule::AllToAll | Rule::Random { .. } => None,
+                _ => pairs.into_iter().find(|(a, b)| a == b),
             };
             if let Some((cell, _)) = itself {
                 let name = &self.names[*cell as usize];

@@ -211,7 +211,7 @@ pub(super) struct Known<'n> {
 /// are right and nothing that refers to it is called unknown.
 pub(super) struct Network<'l> {
     library: &'l mut Library,
-    head: Place,
+    pub(super) head: Place,
     /// Folder that tables of edges lie in.
     pub(super) folder: Option<PathBuf>,
     /// Numbers of cells and copies that are asked for instead of those written.
