@@ -1,6 +1,6 @@
 //! Coupling between neurons. Edges are entities for authoring, or come in bulk; before a stretch
 //! they are compiled to rows by postsynaptic neuron, again whenever an edge has changed. Weights of
-//! chemical edges in bulk change in place.
+//! chemical edges change in place.
 //!
 //! One sign convention holds for every kind: a coupling current is outward positive, it is
 //! *subtracted* in the current balance of the cell that feels it.
@@ -104,14 +104,25 @@ pub struct Coupling {
     electrical: Vec<Electrical>,
     /// Presynaptic releases.
     pub sites: Vec<Site>,
-    /// Site of each chemical edge, by entity.
-    site_of: Vec<(Entity, u32)>,
+    /// Where the chemical edges that are entities went, in their order.
+    single: Vec<SingleRow>,
     /// Chemical edges in bulk, by entity.
     bulk: Vec<(Entity, BulkRows)>,
     /// Groups of cells joined by strong junctions.
     pub implicit: Vec<ImplicitComponent>,
     /// Whether a cell belongs to such a group.
     in_implicit: Vec<bool>,
+}
+
+/// Where a chemical edge went.
+#[derive(Clone, Copy, Debug)]
+struct SingleRow {
+    entity: Entity,
+    /// Place of the edge in the scene.
+    order: u32,
+    site: u32,
+    /// Place in the rows.
+    slot: u32,
 }
 
 /// Where the chemical edges of a bulk went.
@@ -210,17 +221,8 @@ impl Electrical {
 
 /// System: compiles the edges to rows if any of them, or the step, has changed.
 pub fn compile(
-    changed: Query<
-        (),
-        (
-            With<Edge>,
-            Or<(
-                Changed<Edge>,
-                Changed<Strength>,
-                Changed<SynapticActivation>,
-            )>,
-        ),
-    >,
+    changed: Query<(), (With<Edge>, Or<(Changed<Edge>, Changed<SynapticActivation>)>)>,
+    reweighed: Query<(Entity, &Edge, &Strength), Changed<Strength>>,
     mut removed: RemovedComponents<Edge>,
     edges: Query<(Entity, &Edge, &Strength, Option<&SynapticActivation>)>,
     mut bulk: Query<(Entity, &mut BulkEdges)>,
@@ -234,6 +236,9 @@ pub fn compile(
         || !changed.is_empty()
         || removed.read().count() > 0
         || kinds.is_changed()
+        || reweighed
+            .iter()
+            .any(|(_, edge, _)| !kinds.get(edge.kind).is_chemical())
         || bulk.iter().any(|(_, bulk)| {
             let junctions = !kinds.get(bulk.kind).is_chemical();
             bulk.regrouped || (junctions && !bulk.touched.is_empty())
@@ -241,7 +246,7 @@ pub fn compile(
         || bulk.iter_mut().any(|(_, bulk)| bulk.is_added());
     if structure {
         let mut list: Vec<_> = edges.iter().collect();
-        list.sort_by_key(|(_, edge, _, _)| edge.order);
+        list.sort_by_key(|(entity, edge, _, _)| (edge.order, *entity));
         let mut of_bulk: Vec<_> = bulk.iter().collect();
         of_bulk.sort_by_key(|(_, bulk)| bulk.order);
         let place = |e: Entity| indices.get(e).map(|i| i.0).ok();
@@ -253,6 +258,7 @@ pub fn compile(
                 let (kind, strength) = (edge.kind, *strength);
                 Some(SingleEdge {
                     entity,
+                    order: edge.order,
                     pre,
                     post,
                     kind,
@@ -265,6 +271,9 @@ pub fn compile(
         coupling.make_rows(&single, &of_bulk, neurons.len(), &kinds);
         coupling.find_implicit(&neurons, clock.dt());
     } else {
+        for (entity, edge, strength) in &reweighed {
+            coupling.renew_weight((edge.order, entity), edge.kind, strength, &kinds);
+        }
         for (entity, edges) in bulk.iter().filter(|(_, bulk)| !bulk.touched.is_empty()) {
             coupling.renew_weights(entity, edges, &kinds);
         }
@@ -279,6 +288,7 @@ pub fn compile(
 /// An edge that is an entity, its cells by index.
 struct SingleEdge {
     entity: Entity,
+    order: u32,
     pre: u32,
     post: u32,
     kind: u32,
@@ -305,13 +315,7 @@ impl Coupling {
             let connected = edge.strength.connected;
             if let Some(s) = edge.s {
                 let site = self.site(&mut known, (edge.pre, edge.kind, s));
-                self.site_of.push((edge.entity, site));
-                // The release of a cut synapse goes on: s is the presynaptic cell's.
-                if connected {
-                    let g = edge.strength.g;
-                    let ge = g * kinds.get(edge.kind).reversal();
-                    chemical.push((edge.post, Chemical { site, g, ge }));
-                }
+                chemical.push((edge, site));
             } else if connected {
                 let Strength { g, area_ratio, .. } = edge.strength;
                 let cells = (edge.pre, edge.post);
@@ -331,7 +335,7 @@ impl Coupling {
         (self.electrical_rows, self.electrical) = rows(neurons, &electrical);
 
         let posts = || of_synapses.iter().flat_map(|(_, edges)| edges.post());
-        let posts = chemical.iter().map(|(post, _)| post).chain(posts());
+        let posts = chemical.iter().map(|(edge, _)| &edge.post).chain(posts());
         self.chemical_rows = row_starts(neurons, posts);
         let mut next = self.chemical_rows.clone();
         let total = self.chemical_rows[neurons] as usize;
@@ -346,8 +350,16 @@ impl Coupling {
             next[post as usize] += 1;
             slot
         };
-        for (post, edge) in chemical {
-            self.chemical[slot(post) as usize] = edge;
+        for (edge, site) in chemical {
+            let (slot, (entity, order)) = (slot(edge.post), (edge.entity, edge.order));
+            let (g, ge) = weight(&edge.strength, kinds.get(edge.kind));
+            self.chemical[slot as usize] = Chemical { site, g, ge };
+            self.single.push(SingleRow {
+                entity,
+                order,
+                site,
+                slot,
+            });
         }
         for (entity, edges) in of_synapses {
             let releases = edges.releases().iter();
@@ -378,6 +390,23 @@ impl Coupling {
             self.sites.push(Site { pre, kind, s });
             self.sites.len() as u32 - 1
         })
+    }
+
+    /// Takes over the changed weight of a chemical edge, given by its place in the scene.
+    fn renew_weight(
+        &mut self,
+        place: (u32, Entity),
+        kind: u32,
+        strength: &Strength,
+        kinds: &Kinds,
+    ) {
+        let found = self
+            .single
+            .binary_search_by_key(&place, |row| (row.order, row.entity));
+        if let Ok(k) = found {
+            let chemical = &mut self.chemical[self.single[k].slot as usize];
+            (chemical.g, chemical.ge) = weight(strength, kinds.get(kind));
+        }
     }
 
     /// Takes over changed weights of chemical edges in bulk.
@@ -415,6 +444,15 @@ impl Coupling {
                 self.in_implicit[*cell as usize] = true;
             }
         }
+    }
+}
+
+/// Conductance g (mS/cm²) of a chemical edge as it acts, and g E (µA/cm²). A cut edge keeps its place
+/// with no weight: its release goes on, since s is the presynaptic cell's.
+fn weight(strength: &Strength, kind: &CompiledKind) -> (f64, f64) {
+    match strength.connected {
+        true => (strength.g, strength.g * kind.reversal()),
+        false => (0.0, 0.0),
     }
 }
 
@@ -475,9 +513,9 @@ pub fn store_activations(
     mut edges: Query<&mut SynapticActivation>,
     mut bulk: Query<&mut BulkEdges>,
 ) {
-    for (entity, site) in &coupling.site_of {
-        if let Ok(mut s) = edges.get_mut(*entity) {
-            s.bypass_change_detection().0 = coupling.sites[*site as usize].s;
+    for row in &coupling.single {
+        if let Ok(mut s) = edges.get_mut(row.entity) {
+            s.bypass_change_detection().0 = coupling.sites[row.site as usize].s;
         }
     }
     for (entity, rows) in &coupling.bulk {
