@@ -57,7 +57,7 @@ fn bench(c: &mut Criterion) {
     scene.cells = (0..1000)
         .map(|k| {
             let mut copy = cell.clone();
-            copy.name = format!("{}{k}", cell.name);
+            copy.name = format!("{}{k}", cell.name).into();
             copy.start.v = Some(-65.0 + 0.01 * f64::from(k));
             copy
         })

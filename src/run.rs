@@ -1,6 +1,6 @@
 //! One run of a scene: scene -> network -> spikes -> rhythms and tables.
 
-use std::{collections::HashSet, io, mem, ops::ControlFlow, time::Instant};
+use std::{io, mem, ops::ControlFlow, time::Instant};
 
 use bevy_ecs::world::World;
 use homarus_systems::{
@@ -19,12 +19,12 @@ use crate::{
         bundle::{Published, Refusal, Request},
         manifest,
         recorder::Recorder,
-        summary::{Status, Summary},
+        summary::{self, Conductances, Populations, Status, Summary},
     },
-    rhythm::{Finished, Measures, RhythmSpec, Stream},
+    rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
     scene::{
         Diagnostics,
-        model::{Integrator, NegativeConductance, Scene},
+        model::{Cell, Integrator, NegativeConductance, Scene},
         spawn,
     },
 };
@@ -274,13 +274,48 @@ fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summar
         integrator: scene.integrator.name(),
         kernel: kernel(scene.integrator, &simulation.world),
         neurons: scene.cells.len(),
-        edges: scene.edges.len(),
+        edges: scene.edge_count(),
         model_ms: simulation.now(),
         wall_s: 0.0,
-        populations: Summary::populations(&finished.reports),
+        populations: populations(scene, simulation, &finished.reports),
         windows: finished.reports,
         warnings,
     }
+}
+
+/// What windows with many cells are told as: all cells, cells that are alike, and the scene's groups.
+fn populations(
+    scene: &Scene,
+    simulation: &Simulation,
+    windows: &[WindowReport],
+) -> Vec<Populations> {
+    if scene.cells.len() <= summary::LISTED_CELLS {
+        return Vec::new();
+    }
+    let mut groups = vec![("cells".to_owned(), (0..scene.cells.len()).collect())];
+    groups.extend(scene.alike());
+    groups.extend(scene.groups.iter().cloned());
+    let mut channels: Vec<&str> = Vec::new();
+    let of_types = scene.cell_types.iter().flat_map(|cell| &cell.channels);
+    for (name, _) in of_types {
+        if !channels.contains(&name.as_str()) {
+            channels.push(name);
+        }
+    }
+    let conductances = channels.into_iter().map(|channel| {
+        let value = |(k, cell): (usize, &Cell)| {
+            let mut lanes = scene.cell_types[cell.cell_type].channels.iter();
+            let lane = lanes.position(|(name, _)| name == channel)?;
+            address::read(
+                &simulation.world,
+                Address::Channel(k, lane, ChannelScalar::Gbar),
+            )
+        };
+        let values = scene.cells.iter().enumerate().map(value).collect();
+        (format!("{channel}.gbar"), values)
+    });
+    let conductances: Conductances = conductances.collect();
+    summary::populations(windows, &groups, &conductances, simulation.now())
 }
 
 /// Spike times (ms) of every cell.
@@ -320,7 +355,7 @@ fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
 }
 
 fn stream<'a>(scene: &'a Scene, rhythms: Vec<RhythmSpec<'a>>) -> Stream<'a> {
-    let names = scene.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let names = scene.cells.iter().map(|cell| &*cell.name).collect();
     let windows = scene.windows.iter();
     let windows = windows.map(|w| (w.label.as_str(), w.from_ms, w.to_ms, Measures::Gap));
     Stream::new(names, rhythms, windows, scene.gap_ms)
@@ -350,22 +385,32 @@ fn warnings(scene: &Scene, simulation: &Simulation) -> Vec<String> {
 fn unheld(scene: &Scene, simulation: &Simulation) -> Option<String> {
     /// More names than this are counted.
     const NAMED: usize = 5;
-    let reached: HashSet<usize> = scene
-        .edges
-        .iter()
-        .flat_map(|edge| match scene.kinds[edge.kind].definition {
-            SynapseDefinition::Electrical { one_way: false, .. } => vec![edge.pre, edge.post],
-            _ => vec![edge.post],
-        })
-        .collect();
+    let two_way = |kind: usize| {
+        let definition = &scene.kinds[kind].definition;
+        matches!(
+            definition,
+            SynapseDefinition::Electrical { one_way: false, .. }
+        )
+    };
+    let mut reached = vec![false; scene.cells.len()];
+    for edge in &scene.edges {
+        reached[edge.post] = true;
+        reached[edge.pre] |= two_way(edge.kind);
+    }
+    for (bulk, names) in scene.bulk.iter().zip(simulation.names().bulk()) {
+        for (pre, post) in names.pre.iter().zip(names.post.iter()) {
+            reached[*post as usize] = true;
+            reached[*pre as usize] |= two_way(bulk.kind);
+        }
+    }
     let open = |cell: usize, lane: usize| {
         let gbar = Address::Channel(cell, lane, ChannelScalar::Gbar);
         address::read(&simulation.world, gbar).is_some_and(|g| g != 0.0)
     };
     let names: Vec<&str> = (0..scene.cells.len())
-        .filter(|cell| !reached.contains(cell))
+        .filter(|cell| !reached[*cell])
         .filter(|cell| !(0..scene.cells[*cell].gbar.len()).any(|lane| open(*cell, lane)))
-        .map(|cell| scene.cells[cell].name.as_str())
+        .map(|cell| &*scene.cells[cell].name)
         .collect();
     let more = match names.len().saturating_sub(NAMED) {
         0 => String::new(),

@@ -269,6 +269,46 @@ fn numbers_that_make_no_sense() {
     none(rows.iter().map(|(what, scene, found, fix)| refuses(what, &[("scene.ron", scene)], &[found, fix])));
 }
 
+#[test]
+#[rustfmt::skip]
+fn large_networks_that_cannot_be() {
+    let cells = |count: &str, more: &str| around(&format!(
+        "cells: {{ §\"E\": (count: {count}, cell: \"stg\", gbar: {{ \"leak\": 0.1 }}) }},\n{more}"));
+    let of_ten = |more: &str| cells("10", more).replace('§', "").replace('¶', "§");
+    let generator = |fields: &str| of_ten(&format!("generators: {{ \"x\": {fields} }}"));
+    let copies = |fields: &str| around(&format!("networks: {{ \"n\": ({fields}) }}"));
+    let rows = [
+        ("no cell in a population", cells("§0", "").replacen('§', "", 1), "a population needs at least one cell", "take `E` out of the scene"),
+        ("half a cell", cells("§1.5", "").replacen('§', "", 1), "found the number 1.5", "expected a whole number"),
+        ("more cells than memory", cells("100_000_000_000", ""), "these cells do not fit in memory", "a smaller network"),
+        ("a cell beyond the last", of_ten(r#"edges: [(pre: ¶"E[10]", post: "E[0]", kind: "tanh", g: 1)]"#), "there is no cell `E[10]`", "its cells go from `E[0]` to `E[9]`"),
+        ("a path beyond the last", of_ten(r#"set: { ¶"E[10].V": -50 }"#), "there is no `E[10]`", "`E` goes from `E[0]` to `E[9]`"),
+        ("an unknown rule", generator(r#"(rule: ¶Rings, pre: "E", post: "E", kind: "tanh", g: 1)"#), "found the word `Rings`", "did you mean `Ring`?"),
+        ("too high an in-degree", generator(r#"¶(rule: Random(in_degree: 10), pre: "E", post: "E", kind: "tanh", g: 1)"#), "`E` has 10", "at most 9: no cell is joined to itself"),
+        ("a generator of nothing", generator(r#"(rule: Ring, pre: ¶"F", post: "E", kind: "tanh", g: 1)"#), "there is no cell `F`", "there are: E"),
+        ("an unknown generator", of_ten(r#"generators: { "x": (rule: Ring, pre: "E", post: "E", kind: "tanh", g: 1) },
+            set: { ¶"y:E[0]->E[1].g": 1 }"#), "there is no generator `y`", "there are: x"),
+        ("a missing table", generator(r#"(rule: Table(¶"none.csv"), kind: "tanh")"#), "`none.csv` does not exist", "relative to the folder of the scene"),
+        ("a table of kinds unknown", generator(r#"(rule: Table("header.csv"))"#), "header.csv:1:1", "give the generator one `kind`"),
+        ("a row beyond the last", generator(r#"(rule: Table("row.csv"), kind: "tanh")"#), "row.csv:3:1", "its cells go from `E[0]` to `E[9]`"),
+        ("no copy", copies(r#"network: "half_centre", copies: §0"#), "a copied network needs at least one copy", "take `n` out of the scene"),
+        ("copies of nothing", copies(r#"network: §"half_center", copies: 3"#), "nothing called `half_center` ships", "did you mean `half_centre`?"),
+        ("copies of a kind", copies(r#"network: §"tanh", copies: 3"#), "`tanh` is a synapse", "expected a network"),
+    ];
+    let (header, row) = ("pre,post,g\nE[0],E[1],1\n", "pre,post,g\nE[0],E[1],1\nE[0],E[10],1\n");
+    none(rows.iter().map(|(what, scene, found, fix)| {
+        refuses(what, &[("scene.ron", scene), ("header.csv", header), ("row.csv", row)], &[found, fix])
+    }));
+    // 3.6e9 edges; refused before any of them is made.
+    let all = r#"generators: { "x": (rule: AllToAll, pre: "E", post: "E", kind: "tanh", g: 1) }"#;
+    none([refuses("more edges than memory", &[("scene.ron", &cells("60_000", all).replace('§', ""))],
+        &["this network does not fit in memory", "3599940000 edges in bulk", "a smaller network"])]);
+    let folder = Folder::new("sizes").with("scene.ron", cells("10", "").replace('§', ""));
+    none([folder.misdeeds(&["run", "scene.ron", "--set", "F.count=3"], 2, &["there is no population `F`", "known: `E`"]),
+        folder.misdeeds(&["run", "scene.ron", "--set", "E.count=0"], 2, &["a population needs at least one cell"]),
+        folder.misdeeds(&["run", "scene.ron", "--set", "E.count=many"], 2, &["`E.count` cannot be `many`", "write a whole number"])]);
+}
+
 /// A cell type with a channel `X`, its gate in `channel.ron`.
 const CELL: &str = r#"Cell(format: 1, name: "mine", include: ["channel.ron"], capacitance: 1,
 channels: { "X": "x", "leak": "leak" }, calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94))"#;

@@ -243,7 +243,7 @@ fn stepped(definition: &Arc<CellDefinition>, volts: &[f64], ca: f64, x: f64) -> 
     let gates: Vec<(String, String, f64)> = gates.collect();
     for v in volts {
         let spec = NeuronSpec {
-            name: format!("at {v}"),
+            name: format!("at {v}").into(),
             definition: definition.clone(),
             parameters: CellType::default_parameters(definition),
             area: None,

@@ -191,7 +191,7 @@ fn the_engine_runs_in_a_world_that_holds_other_things() {
     let mut parameters = CellType::default_parameters(&definition);
     parameters[0] = 2.0;
     let spec = NeuronSpec {
-        name: "LP".to_string(),
+        name: "LP".into(),
         parameters,
         area: None,
         gbar: helpers::PUBLISHED[0].to_vec(),

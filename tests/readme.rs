@@ -27,10 +27,32 @@ fn the_network_of_ones_own_runs_as_printed() {
 }
 
 #[test]
+fn the_large_network_is_what_it_says() {
+    let text = &blocks("ron")[1];
+    let mut scene = scene::read_text(text, "large.ron", None).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(scene.cells.len(), 200 + 3 * 2);
+    assert_eq!(scene.edge_count(), 3 * 2 + 200 * 10 + 2 + 200 * 2);
+    for path in [
+        "E[17]",
+        "hc[2]/A",
+        "ee:E[3]->E[0].g",
+        "ee.g",
+        "hc/A",
+        "cpg.copies",
+    ] {
+        assert!(README.contains(path), "{path}");
+    }
+    scene.windows.clear();
+    scene.duration_ms = 50.0;
+    scene.protocol.clear();
+    assert_eq!(run::run(&scene).unwrap().edges, scene.edge_count());
+}
+
+#[test]
 fn the_channel_works_beside_a_scene() {
     let folder = std::env::temp_dir().join(format!("homarus-readme-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("nap.ron"), &blocks("ron")[1]).unwrap();
+    std::fs::write(folder.join("nap.ron"), &blocks("ron")[2]).unwrap();
     let cell = r#"Cell(format: 1, name: "pacemaker", about: "", source: "test", include: ["nap.ron"],
         channels: { "NaP": "NaP", "Kd": "stg_kd", "leak": "leak" }, capacitance: 1)"#;
     std::fs::write(folder.join("pacemaker.ron"), cell).unwrap();
@@ -46,7 +68,12 @@ fn the_channel_works_beside_a_scene() {
 
 #[test]
 fn the_names_it_mentions_ship() {
-    for name in ["five_neuron_cpg", "five_neuron_sharp", "half_centre"] {
+    for name in [
+        "five_neuron_cpg",
+        "five_neuron_sharp",
+        "half_centre",
+        "five_neuron_copies",
+    ] {
         assert!(README.contains(name));
         scene::read(name).unwrap_or_else(|e| panic!("{e}"));
     }

@@ -209,8 +209,8 @@ fn unknown_word() {
    ·                                    ╰── unknown field
  9 │ )
    ╰────
-  help: known: `like`, `cell`, `parameters`, `gbar`, `I`, `start`,
-        `homeostat`, `controller`, `area_cm2`
+  help: known: `like`, `cell`, `count`, `jitter`, `parameters`, `gbar`, `I`,
+        `start`, `homeostat`, `controller`, `area_cm2`
 
 4 errors
 "#,

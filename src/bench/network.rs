@@ -111,7 +111,7 @@ impl Network {
         let parameters = CellType::default_parameters(&definition);
         for (k, (gbar, start)) in self.gbar.iter().zip(&self.start).enumerate() {
             let spec = NeuronSpec {
-                name: format!("cells[{k}]"),
+                name: format!("cells[{k}]").into(),
                 definition: definition.clone(),
                 parameters: parameters.clone(),
                 area: None,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{color, message, output, overview, setting, width};
 use crate::run::Failure;
-use crate::scene::{self, Diagnostic, Diagnostics, lint, spawn};
+use crate::scene::{Diagnostic, Diagnostics, lint, spawn};
 
 /// Judge a scene without running it: errors, then lints, then a summary.
 ///
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let mut scene = scene::read(&arguments.scene)?;
+    let mut scene = setting::read(&arguments.scene, &arguments.set)?;
     let mut notes = Vec::new();
     setting::apply(&mut scene, &arguments.set, &mut notes)?;
     let mut network = spawn::spawn(&scene)?;

@@ -139,7 +139,7 @@ fn shipped(what: Option<What>) -> Result<(), Failure> {
 }
 
 fn paths(name: &str, set: &[String]) -> Result<(), Failure> {
-    let mut scene = scene::read(name)?;
+    let mut scene = setting::read(name, set)?;
     setting::apply(&mut scene, set, &mut Vec::new())?;
     let mut simulation = spawn::spawn(&scene)?;
     simulation.start()?;

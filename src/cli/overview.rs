@@ -4,14 +4,16 @@ use comfy_table::{ContentArrangement, Table, presets};
 use homarus_systems::{
     address::{self, Address, EdgeScalar},
     assembly::Simulation,
+    coupling::BulkEdges,
     integrate::Kernel,
+    schedule::Edges,
 };
 
 use super::table::seconds;
 use crate::scene::{
     lint::{self, Pace, digits, percent},
     memory,
-    model::{Action, Cell, Current, Integrator, Scene},
+    model::{Action, Cell, Current, Integrator, Rule, Scene},
 };
 
 /// Columns of the page, one for the padding that is cut off included.
@@ -133,15 +135,25 @@ fn run(scene: &Scene) -> String {
     )
 }
 
-/// Names of cells, the first of them.
+/// Names of cells, the first of them. Where there are many, cells that are alike have one name.
 fn names<'s>(scene: &'s Scene, cells: impl IntoIterator<Item = &'s usize>) -> String {
-    let cells: Vec<&usize> = cells.into_iter().collect();
-    let shown = cells
-        .iter()
-        .take(LISTED)
-        .map(|k| scene.cells[**k].name.as_str());
-    let text = shown.collect::<Vec<_>>().join(", ");
-    match cells.len() {
+    let cells: Vec<usize> = cells.into_iter().copied().collect();
+    let mut names = scene.names_of(&cells);
+    if names.len() > LISTED {
+        let mut left = vec![false; scene.cells.len()];
+        cells.iter().for_each(|cell| left[*cell] = true);
+        names.clear();
+        for (name, alike) in scene.alike() {
+            if alike.iter().all(|cell| left[*cell]) {
+                alike.iter().for_each(|cell| left[*cell] = false);
+                names.push(name);
+            }
+        }
+        let others = cells.iter().filter(|cell| left[**cell]);
+        names.extend(others.map(|cell| scene.cells[*cell].name.to_string()));
+    }
+    let text = names[..names.len().min(LISTED)].join(", ");
+    match names.len() {
         n if n > LISTED => format!("{text} and {} more", thousands((n - LISTED) as f64)),
         _ => text,
     }
@@ -171,15 +183,23 @@ fn cells(scene: &Scene, page: &mut Page) {
 }
 
 fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
-    if scene.edges.is_empty() {
+    if scene.edges.is_empty() && scene.bulk.is_empty() {
         page.row("edges", "none");
     }
+    let bulks = network.world.resource::<Edges>().bulk();
     for (k, kind) in scene.kinds.iter().enumerate() {
         let of_kind = (0..scene.edges.len()).filter(|edge| scene.edges[*edge].kind == k);
-        let g: Vec<f64> = of_kind
+        let single = of_kind
             .map(|edge| Address::Edge(edge, EdgeScalar::G))
-            .map(|g| address::read(&network.world, g).unwrap_or(f64::NAN))
-            .collect();
+            .map(|g| address::read(&network.world, g).unwrap_or(f64::NAN));
+        let in_bulk = scene
+            .bulk
+            .iter()
+            .zip(bulks)
+            .filter(|(bulk, _)| bulk.kind == k);
+        let in_bulk = in_bulk.filter_map(|(_, entity)| network.world.get::<BulkEdges>(*entity));
+        let in_bulk = in_bulk.flat_map(|edges| (0..edges.len()).map(|edge| edges.g(edge)));
+        let g: Vec<f64> = single.chain(in_bulk).collect();
         let low = g.iter().copied().fold(f64::INFINITY, f64::min);
         let high = g.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let range = match low == high {
@@ -195,6 +215,36 @@ fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
                 digits(g.iter().sum(), WRITTEN),
             ),
         );
+    }
+    for copies in &scene.copies {
+        let edges = &scene.bulk[copies.bulk.clone()];
+        page.row(
+            "networks",
+            &format!(
+                "{}: {} copies of {} cells and {} edges",
+                copies.name,
+                thousands(copies.count as f64),
+                copies.size(),
+                edges.len()
+            ),
+        );
+    }
+    for bulk in &scene.bulk {
+        let Some(name) = &bulk.generator else {
+            continue;
+        };
+        let (pre, post) = (&bulk.pre.selector, &bulk.post.selector);
+        let rule = match bulk.rule {
+            Rule::Ring => format!("a ring from {pre} to {post}"),
+            Rule::Chain => format!("a chain from {pre} to {post}"),
+            Rule::OneToOne => format!("{pre} to {post} one to one"),
+            Rule::AllToAll => format!("all of {pre} to all of {post}"),
+            Rule::Random { in_degree } => format!("{in_degree} of {pre} into each of {post}"),
+            Rule::Listed => "a table".to_owned(),
+        };
+        let kind = &scene.kinds[bulk.kind].name;
+        let count = thousands(bulk.len() as f64);
+        page.row("generators", &format!("{name}: {rule}, {count} {kind}"));
     }
 }
 
@@ -455,7 +505,7 @@ fn cost(scene: &Scene, kernel: Kernel) -> String {
     let types = 0..scene.cell_types.len();
     let lanes: usize = types.map(|k| of_type(k).next_multiple_of(BLOCK)).sum();
     let wall_s =
-        steps(scene) * (lanes as f64 * NEURON_NS + scene.edges.len() as f64 * EDGE_NS) * 1e-9;
+        steps(scene) * (lanes as f64 * NEURON_NS + scene.edge_count() as f64 * EDGE_NS) * 1e-9;
     let time = match wall_s {
         s if s < 0.1 => "less than 0.1 s".to_owned(),
         s if s < 120.0 => format!("about {} s", digits(s, 1)),

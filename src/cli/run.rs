@@ -14,7 +14,7 @@ use crate::{
         summary::{Status, Summary},
     },
     run::{self, Failure, Outcome},
-    scene::{self, Scene},
+    scene::Scene,
 };
 
 /// Run a scene and print its rhythm table.
@@ -129,7 +129,7 @@ fn scene(arguments: &Arguments, notes: &mut Vec<String>) -> Result<Scene, Failur
         ("seed", arguments.seed.is_some()),
     ];
     setting::only_once(&arguments.set, &flags)?;
-    let mut scene = scene::read(&arguments.scene)?;
+    let mut scene = setting::read(&arguments.scene, &arguments.set)?;
     setting::apply(&mut scene, &arguments.set, notes)?;
     if let Some(ms) = arguments.duration_ms {
         notes.extend(setting::shorten(&mut scene, ms));

@@ -2,7 +2,7 @@
 
 use crate::run::Failure;
 use crate::scene::model::{Integrator, Samples, Scene, Setting};
-use crate::scene::{Place, Source};
+use crate::scene::{self, Place, Size, Source};
 
 use homarus_systems::nearest::nearest;
 
@@ -10,6 +10,41 @@ use super::wrong;
 
 /// Settings that `--set` knows beside the scalars of the network.
 const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
+
+/// Reads a scene with the numbers of cells and copies that `PATH=VALUE` sets, `NAME.count` and
+/// `NAME.copies`.
+pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
+    let mut sizes = Vec::new();
+    for set in sets {
+        let Some((path, value)) = set.split_once('=') else {
+            continue;
+        };
+        let (path, value) = (path.trim(), value.trim());
+        let Some((name, field)) = size(path) else {
+            continue;
+        };
+        let number = value.replace('_', "").parse().map_err(|_| {
+            wrong(
+                format!("`{path}` cannot be `{value}`"),
+                Some("write a whole number, 1 or more".to_string()),
+            )
+        })?;
+        sizes.push(Size {
+            name: name.to_string(),
+            field: field.to_string(),
+            number,
+            origin: argument("--set", set, path),
+        });
+    }
+    Ok(scene::read_sized(name, &sizes)?)
+}
+
+/// Takes the path of a number of cells or copies apart.
+fn size(path: &str) -> Option<(&str, &str)> {
+    let (name, field) = path.split_once('.')?;
+    let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (plain && ["count", "copies"].contains(&field)).then_some((name, field))
+}
 
 /// Applies every `PATH=VALUE`: settings at once, scalars as if the scene set them last. What is
 /// dropped is told in `notes`.
@@ -34,6 +69,9 @@ pub(super) fn apply(
             ));
         }
         seen.push(path);
+        if size(path).is_some() {
+            continue;
+        }
         if !path.contains('.') && !SETTINGS.contains(&path) {
             return Err(unknown(path));
         }

@@ -1,8 +1,10 @@
 //! The rhythm table: what a person wants to read first.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::record::summary::Summary;
+use crate::record::summary::{Populations, Summary};
 use crate::rhythm::{CellReport, RhythmReport, Verdict, WindowReport};
 use crate::scene::model::Scene;
 
@@ -44,17 +46,27 @@ pub(super) fn render(scene: &Scene, summary: &Summary) -> String {
     }
     for population in &summary.populations {
         text.push_str(&format!(
-            "\n{}: {} {}: {} silent, {} tonic, {} irregular, {} bursting\n",
+            "\n{}: {} {}: {} silent, {} tonic, {} irregular, {} bursting{}\n",
             population.window,
             population.n,
             population.name,
             population.silent,
             population.tonic,
             population.irregular,
-            population.bursting
+            population.bursting,
+            period(population)
         ));
     }
     text
+}
+
+/// Period of the bursting cells of a population, where there are any.
+fn period(population: &Populations) -> String {
+    let of = |moments: &BTreeMap<String, f64>| moments.get("period_ms").copied();
+    match (of(&population.mean), of(&population.sd)) {
+        (Some(mean), Some(sd)) => format!(", period {mean:.1} ms (SD {sd:.1})"),
+        _ => String::new(),
+    }
 }
 
 /// A time for people.

@@ -44,7 +44,11 @@ impl Recorder {
         let layout = Layout {
             scene: scene.name.clone(),
             scene_hash: scene.hash(),
-            cells: scene.cells.iter().map(|cell| cell.name.clone()).collect(),
+            cells: scene
+                .cells
+                .iter()
+                .map(|cell| cell.name.to_string())
+                .collect(),
             owners: samples.owners.clone(),
             scalars: samples.scalars.clone(),
         };

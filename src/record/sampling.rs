@@ -94,6 +94,7 @@ impl Sampling {
 enum Owner {
     Cell(usize),
     Edge(usize),
+    Bulk(usize, usize),
 }
 
 impl Owner {
@@ -101,13 +102,15 @@ impl Owner {
         match address {
             Address::Cell(cell, _) | Address::Channel(cell, ..) => Owner::Cell(cell),
             Address::Edge(edge, _) => Owner::Edge(edge),
+            Address::Bulk(bulk, edge, _) => Owner::Bulk(bulk, edge),
         }
     }
 
     fn name(self, names: &Names) -> String {
         match self {
-            Owner::Cell(cell) => names.cells[cell].name.clone(),
+            Owner::Cell(cell) => names.cells[cell].name.to_string(),
             Owner::Edge(edge) => names.edge_owner(edge),
+            Owner::Bulk(bulk, edge) => names.bulk_owner(bulk, edge),
         }
     }
 }

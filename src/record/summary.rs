@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::rhythm::{CellReport, Pattern, WindowReport};
+use crate::rhythm::{CellReport, Pattern, RhythmReport, WindowReport};
 
 /// Summary of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -67,27 +67,48 @@ impl fmt::Display for Status {
 }
 
 /// Cells up to which a person reads a line each.
-const LISTED_CELLS: usize = 200;
+pub const LISTED_CELLS: usize = 200;
 
 impl Summary {
-    /// The populations of windows with more cells than a person reads.
-    pub fn populations(windows: &[WindowReport]) -> Vec<Populations> {
-        let large = windows.iter().filter(|w| w.cells.len() > LISTED_CELLS);
-        large
-            .map(|window| Populations::of("cells", window))
-            .collect()
-    }
-
-    /// The summary without the cells of windows that are told as populations.
+    /// The summary without the cells of windows that are told as populations, and of rhythms with
+    /// more cells than a person reads.
     #[must_use]
     pub fn brief(mut self) -> Self {
-        let large = self
-            .windows
-            .iter_mut()
-            .filter(|w| w.cells.len() > LISTED_CELLS);
-        large.for_each(|window| window.cells.clear());
+        for window in &mut self.windows {
+            if window.cells.len() > LISTED_CELLS {
+                window.cells.clear();
+            }
+            let large = |rhythm: &&mut RhythmReport| rhythm.cells.len() > LISTED_CELLS;
+            let rhythms = window.rhythms.iter_mut().filter(large);
+            rhythms.for_each(|rhythm| rhythm.cells.clear());
+        }
         self
     }
+}
+
+/// Conductances (mS/cm²) at the end of a run: `CHANNEL.gbar`, and the value in each cell that has
+/// the channel.
+pub type Conductances = Vec<(String, Vec<Option<f64>>)>;
+
+/// The populations of windows with more cells than a person reads: name and cells of each. In
+/// windows that end with the run, at `end_ms`, conductances have their values then.
+pub fn populations(
+    windows: &[WindowReport],
+    groups: &[(String, Vec<usize>)],
+    conductances: &Conductances,
+    end_ms: f64,
+) -> Vec<Populations> {
+    let large = windows.iter().filter(|w| w.cells.len() > LISTED_CELLS);
+    large
+        .flat_map(|window| {
+            let known: &[_] = match window.to_ms >= end_ms {
+                true => conductances,
+                false => &[],
+            };
+            let groups = groups.iter();
+            groups.map(move |(name, cells)| Populations::of(name, window, cells, known))
+        })
+        .collect()
 }
 
 /// A population in a window.
@@ -108,11 +129,11 @@ pub struct Populations {
     /// Bursting cells.
     pub bursting: usize,
     /// Means of the measures over the cells in which they are defined.
-    pub mean: BTreeMap<&'static str, f64>,
+    pub mean: BTreeMap<String, f64>,
     /// Standard deviations (divisor n).
-    pub sd: BTreeMap<&'static str, f64>,
+    pub sd: BTreeMap<String, f64>,
     /// Medians.
-    pub median: BTreeMap<&'static str, f64>,
+    pub median: BTreeMap<String, f64>,
 }
 
 /// A measure of a cell and its name.
@@ -128,13 +149,19 @@ const MEASURES: [Measure; 6] = [
 ];
 
 impl Populations {
-    /// Sums up the cells of a window.
-    pub fn of(name: &str, window: &WindowReport) -> Self {
-        let count = |pattern| window.cells.iter().filter(|c| c.pattern == pattern).count();
+    /// Sums up some cells of a window.
+    fn of(
+        name: &str,
+        window: &WindowReport,
+        cells: &[usize],
+        conductances: &[(String, Vec<Option<f64>>)],
+    ) -> Self {
+        let reports = || cells.iter().map(|cell| &window.cells[*cell]);
+        let count = |pattern| reports().filter(|c| c.pattern == pattern).count();
         let mut population = Populations {
             window: window.label.clone(),
             name: name.to_string(),
-            n: window.cells.len(),
+            n: cells.len(),
             silent: count(Pattern::Silent),
             tonic: count(Pattern::Tonic),
             irregular: count(Pattern::Irregular),
@@ -144,19 +171,29 @@ impl Populations {
             median: BTreeMap::new(),
         };
         for (name, measure) in MEASURES {
-            let mut values: Vec<f64> = window.cells.iter().filter_map(measure).collect();
-            if values.is_empty() {
-                continue;
-            }
-            values.sort_by(f64::total_cmp);
-            let n = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / n;
-            let sd = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
-            let median = 0.5 * (values[(values.len() - 1) / 2] + values[values.len() / 2]);
-            population.mean.insert(name, mean);
-            population.sd.insert(name, sd);
-            population.median.insert(name, median);
+            population.sum_up(name, reports().filter_map(measure).collect());
+        }
+        for (name, values) in conductances {
+            population.sum_up(
+                name,
+                cells.iter().filter_map(|cell| values[*cell]).collect(),
+            );
         }
         population
+    }
+
+    /// Adds the moments of a measure that is defined in some cells.
+    fn sum_up(&mut self, name: &str, mut values: Vec<f64>) {
+        if values.is_empty() {
+            return;
+        }
+        values.sort_by(f64::total_cmp);
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let sd = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let median = 0.5 * (values[(values.len() - 1) / 2] + values[values.len() / 2]);
+        self.mean.insert(name.to_owned(), mean);
+        self.sd.insert(name.to_owned(), sd);
+        self.median.insert(name.to_owned(), median);
     }
 }

@@ -1,5 +1,7 @@
 //! The fields of a cell: conductances, start state, homeostasis and controller.
 
+use std::sync::Arc;
+
 use homarus_systems::definition::{CellDefinition, Start};
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     diagnostic::{Diagnostic, Diagnostics},
     model::{Cell, Controller, Gains, Homeostat, Settings},
     source::Place,
-    syntax::{Key, Node},
+    syntax::{Key, Node, Value},
     units,
 };
 
@@ -35,14 +37,17 @@ pub(super) struct CellFields<'n> {
     parameters: Option<&'n Node>,
     gbar: Option<&'n Node>,
     current: Option<&'n Node>,
+    jitter: Option<&'n Node>,
     start: Option<&'n Node>,
     homeostat: Option<&'n Node>,
     controller: Option<&'n Node>,
 }
 
 impl<'n> CellFields<'n> {
-    pub fn take(fields: &mut Fields<'n>) -> Self {
+    /// Takes the fields; `jitter` is that of a cell which names none of its own.
+    pub fn take(fields: &mut Fields<'n>, jitter: Option<&'n Node>) -> Self {
         Self {
+            jitter: fields.optional("jitter").or(jitter),
             parameters: fields.optional("parameters"),
             gbar: fields.optional("gbar"),
             current: fields.optional("I"),
@@ -67,6 +72,10 @@ impl<'n> CellFields<'n> {
         let current = self
             .current
             .map_or(Some(0.0), |node| units::current_density(node, area, errors));
+        let jitter = match self.jitter {
+            Some(node) => jitter(node, definition, errors).map(Some),
+            None => Some(None),
+        };
         let start = self.start(definition, errors);
         let homeostat = match self.homeostat {
             Some(node) => homeostat(node, definition, gbar.as_deref(), errors).map(Some),
@@ -79,13 +88,16 @@ impl<'n> CellFields<'n> {
             }
             None => Some(None),
         };
+        let (start, start_range) = start?;
         Some(Cell {
-            name: name.text.clone(),
+            name: name.text.as_str().into(),
             cell_type,
-            parameters: parameters?,
+            parameters: parameters?.into(),
             gbar: gbar?,
+            jitter: jitter?,
             current: current?,
-            start: start?,
+            start,
+            start_range,
             area,
             homeostat: homeostat?,
             controller: controller?,
@@ -139,10 +151,16 @@ impl<'n> CellFields<'n> {
         fine.then_some(gbar)
     }
 
-    /// The cell's own start state with that of its type for what it does not say.
-    fn start(&self, definition: &CellDefinition, errors: &mut Diagnostics) -> Option<Start> {
+    /// The cell's own start state with that of its type for what it does not say, and the range
+    /// that V(0) is drawn from, if it is.
+    fn start(
+        &self,
+        definition: &CellDefinition,
+        errors: &mut Diagnostics,
+    ) -> Option<(Start, Option<(f64, f64)>)> {
+        let mut range = None;
         let own = self.start.map_or(Some(Start::default()), |node| {
-            start(node, &definition.channels, errors)
+            start(node, &definition.channels, Some(&mut range), errors)
         })?;
         let typical = &definition.start;
         let mut gates = typical.gates.clone();
@@ -151,12 +169,47 @@ impl<'n> CellFields<'n> {
             gates.retain(|gate| !same(gate));
             gates.push((channel, gate, value));
         }
-        Some(Start {
+        let start = Start {
             v: own.v.or(typical.v),
             ca: own.ca.or(typical.ca),
             gates,
-        })
+        };
+        Some((start, range))
     }
+}
+
+/// Relative half-widths of the jitter of conductances, by lane: one for all channels, or one a
+/// channel.
+fn jitter(
+    node: &Node,
+    definition: &CellDefinition,
+    errors: &mut Diagnostics,
+) -> Option<Arc<[f64]>> {
+    let width = |node: &Node, errors: &mut Diagnostics| {
+        let width = number(node, not_negative("a spread has no sign"), errors)?;
+        if width >= 1.0 {
+            errors.push(
+                Diagnostic::at(&node.place, "this jitter would turn conductances negative")
+                    .label(format!("found {width}"))
+                    .help("it is relative: 0.05 moves a conductance by up to 5 % either way"),
+            );
+            return None;
+        }
+        Some(width)
+    };
+    let lanes = definition.channels.len();
+    let Value::Map(entries) = &node.value else {
+        return width(node, errors).map(|width| vec![width; lanes].into());
+    };
+    let mut widths = vec![0.0; lanes];
+    let mut fine = true;
+    for (key, node) in entries {
+        match (channel_lane(key, definition, errors), width(node, errors)) {
+            (Some(lane), Some(width)) => widths[lane] = width,
+            _ => fine = false,
+        }
+    }
+    fine.then(|| widths.into())
 }
 
 fn channel_lane(key: &Key, definition: &CellDefinition, errors: &mut Diagnostics) -> Option<usize> {

@@ -15,6 +15,7 @@ use super::{
         index_of, integer, key, map, not_negative, number, text,
     },
     diagnostic::{Diagnostic, Diagnostics},
+    generators::voltage_range,
     known_rhythms,
     library::Library,
     names::{self, Role},
@@ -402,7 +403,7 @@ pub(super) fn cell(
     // What follows names channels; without them it could only be called unknown.
     let known = channels.as_deref();
     let start = match (fields.optional("start"), known) {
-        (Some(node), Some(channels)) => start(node, channels, errors),
+        (Some(node), Some(channels)) => start(node, channels, None, errors),
         (None, _) => Some(Start::default()),
         _ => None,
     };
@@ -559,16 +560,25 @@ fn calcium(
     })
 }
 
-/// Reads a start state; gates are named `CHANNEL.GATE`.
+/// Reads a start state; gates are named `CHANNEL.GATE`. Where `range` is given, V may be drawn from
+/// one.
 pub(super) fn start(
     node: &Node,
     channels: &[(String, ChannelDefinition)],
+    range: Option<&mut Option<(f64, f64)>>,
     errors: &mut Diagnostics,
 ) -> Option<Start> {
     let mut fields = Fields::of(node, "a start state", errors)?;
-    let v = match fields.optional("V") {
-        Some(node) => units::voltage(node, errors).map(Some),
-        None => Some(None),
+    let v = match (fields.optional("V"), range) {
+        (Some(node), Some(range)) => match voltage_range(node, errors) {
+            Some(found) => {
+                *range = found;
+                found.map(|_| None)
+            }
+            None => units::voltage(node, errors).map(Some),
+        },
+        (Some(node), None) => units::voltage(node, errors).map(Some),
+        (None, _) => Some(None),
     };
     let ca = match fields.optional("Ca") {
         Some(node) => units::concentration(node, concentration(channels), errors).map(Some),

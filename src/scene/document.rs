@@ -15,8 +15,8 @@ use homarus_systems::{
 use super::{
     definitions::FORMAT,
     model::{
-        Action, Cell, Conductance, Controller, Current, Edge, Entry, Homeostat, Rhythm, Samples,
-        Scene, Window,
+        Action, Bulk, Cell, Conductance, Controller, Copies, Current, Distribution, Edge, Ends,
+        Entry, Homeostat, Rhythm, Rule, Samples, Scene, Weight, Window,
     },
     settings::{INTEGRATOR_STARTS, NEGATIVE_CONDUCTANCES},
 };
@@ -27,6 +27,8 @@ enum Ron {
     Whole(u64),
     Flag(bool),
     Text(String),
+    /// A bare word.
+    Word(String),
     /// A struct with or without a name, its fields in order.
     Struct(&'static str, Fields),
     /// A named or bare tuple.
@@ -126,6 +128,7 @@ fn one_line(value: &Ron) -> String {
         Ron::Whole(n) => n.to_string(),
         Ron::Flag(flag) => flag.to_string(),
         Ron::Text(text) => quoted(text),
+        Ron::Word(word) => word.clone(),
         Ron::Struct(name, fields) => {
             let fields = fields
                 .iter()
@@ -188,20 +191,15 @@ fn fields(scene: &Scene) -> Fields {
     }
     define.extend(scene.cell_types.iter().map(cell_type));
     define.extend(scene.kinds.iter().map(kind));
-    let cells = scene
-        .cells
-        .iter()
-        .map(|cell| (cell.name.clone(), self::cell(scene, cell)));
-    let name = |cell: &usize| scene.cells[*cell].name.as_str();
     let groups = scene
         .groups
         .iter()
-        .map(|(group, members)| (group.clone(), texts(members.iter().map(name))));
+        .map(|(group, members)| (group.clone(), cell_names(scene, members)));
     let set = scene
         .set
         .iter()
         .map(|s| (s.path.clone(), Ron::Number(s.value)));
-    vec![
+    let mut fields = vec![
         ("format", Ron::Whole(FORMAT)),
         ("name", text(&scene.name)),
         ("about", text(&scene.about)),
@@ -223,12 +221,14 @@ fn fields(scene: &Scene) -> Fields {
         ("rearm_mV", Ron::Number(scene.rearm_mv)),
         ("gap_ms", Ron::Number(scene.gap_ms)),
         ("define", Ron::List(define)),
-        ("cells", Ron::Map(cells.collect())),
+        ("cells", Ron::Map(cells(scene))),
+        ("networks", Ron::Map(networks(scene))),
         ("groups", Ron::Map(groups.collect())),
         (
             "edges",
             Ron::List(scene.edges.iter().map(|e| edge(scene, e)).collect()),
         ),
+        ("generators", Ron::Map(generators(scene))),
         ("set", Ron::Map(set.collect())),
         (
             "protocol",
@@ -246,7 +246,12 @@ fn fields(scene: &Scene) -> Fields {
             "samples",
             Ron::List(scene.samples.iter().map(samples).collect()),
         ),
-    ]
+    ];
+    // These are left out rather than empty: a scene may do without any of them.
+    const SPARE: [&str; 3] = ["cells", "networks", "generators"];
+    let empty = |value: &Ron| matches!(value, Ron::Map(entries) if entries.is_empty());
+    fields.retain(|(name, value)| !(SPARE.contains(name) && empty(value)));
+    fields
 }
 
 fn channel(channel: &ChannelDefinition) -> Ron {
@@ -441,9 +446,148 @@ fn kind(kind: &SynapseKind) -> Ron {
     Ron::Struct("Synapse", fields)
 }
 
-fn cell(scene: &Scene, cell: &Cell) -> Ron {
+/// Cells and populations at the top of a scene.
+fn cells(scene: &Scene) -> Vec<(String, Ron)> {
+    let end = scene
+        .copies
+        .first()
+        .map_or(scene.cells.len(), |copies| copies.cells.start);
+    let (mut entries, mut k) = (Vec::new(), 0);
+    let mut populations = scene.populations.iter().peekable();
+    while k < end {
+        match populations.next_if(|(_, cells)| cells.start == k) {
+            Some((name, cells)) => {
+                let count = Some(cells.len());
+                entries.push((name.clone(), cell(scene, &scene.cells[k], count)));
+                k = cells.end;
+            }
+            None => {
+                let single = &scene.cells[k];
+                entries.push((single.name.to_string(), cell(scene, single, None)));
+                k += 1;
+            }
+        }
+    }
+    entries
+}
+
+fn networks(scene: &Scene) -> Vec<(String, Ron)> {
+    let copies = scene.copies.iter();
+    let entry = |copies: &Copies| {
+        let cells = copies.copy(0);
+        let cells = cells.map(|k| {
+            (
+                scene.member(k).to_owned(),
+                cell(scene, &scene.cells[k], None),
+            )
+        });
+        let edges = scene.bulk[copies.bulk.clone()].iter();
+        let name = |ends: &Ends| text(scene.member(ends.cells[0] as usize));
+        let edges = edges.map(|bulk| {
+            let mut fields = vec![("pre", name(&bulk.pre)), ("post", name(&bulk.post))];
+            fields.extend(of_bulk(scene, bulk));
+            Ron::Struct("", fields)
+        });
+        let fields = vec![
+            ("copies", Ron::Whole(copies.count as u64)),
+            ("cells", Ron::Map(cells.collect())),
+            ("edges", Ron::List(edges.collect())),
+        ];
+        (copies.name.clone(), Ron::Struct("", fields))
+    };
+    copies.map(entry).collect()
+}
+
+/// Kind, weight, name, parameters and start value of edges in bulk.
+fn of_bulk(scene: &Scene, bulk: &Bulk) -> Fields {
+    let mut fields = vec![("kind", text(&scene.kinds[bulk.kind].name))];
+    let pair = |name, a, b| Ron::Tuple(name, vec![Ron::Number(a), Ron::Number(b)]);
+    let g = match &bulk.g {
+        Weight::Constant(g) => Some(conductance(*g)),
+        Weight::Drawn(Distribution::Uniform { from, to }) => Some(pair("Uniform", *from, *to)),
+        Weight::Drawn(Distribution::Normal { mean, sd }) => Some(pair("Normal", *mean, *sd)),
+        Weight::Drawn(Distribution::LogNormal { median, sigma }) => {
+            Some(pair("LogNormal", *median, *sigma))
+        }
+        Weight::Listed(_) => None,
+    };
+    fields.extend(g.map(|g| ("g", g)));
+    fields.extend(bulk.label.as_deref().map(|name| ("name", text(name))));
+    if !bulk.parameters.is_empty() {
+        fields.push(("parameters", numbers(&bulk.parameters)));
+    }
+    fields.extend(bulk.s.map(|s| ("s", Ron::Number(s))));
+    fields
+}
+
+fn conductance(g: Conductance) -> Ron {
+    match g {
+        Conductance::Density(g) => Ron::Number(g),
+        Conductance::Absolute(g) => Ron::Tuple("nS", vec![Ron::Number(g)]),
+    }
+}
+
+/// Generators as rules; what came from a table as a table.
+fn generators(scene: &Scene) -> Vec<(String, Ron)> {
+    let named: Vec<&Bulk> = scene
+        .bulk
+        .iter()
+        .filter(|b| b.generator.is_some())
+        .collect();
+    let of_one = named.chunk_by(|a, b| a.generator == b.generator);
+    let entry = |bulks: &[&Bulk]| {
+        let bulk = bulks[0];
+        let word = |rule: &str| Ron::Word(rule.to_owned());
+        let rule = match bulk.rule {
+            Rule::Ring => word("Ring"),
+            Rule::Chain => word("Chain"),
+            Rule::OneToOne => word("OneToOne"),
+            Rule::AllToAll => word("AllToAll"),
+            Rule::Random { in_degree } => {
+                let degree = ("in_degree", Ron::Whole(u64::from(in_degree)));
+                Ron::Struct("Random", vec![degree])
+            }
+            Rule::Listed => Ron::Tuple("Table", vec![Ron::Text(table(scene, bulks))]),
+        };
+        let mut fields = vec![("rule", rule)];
+        let mut rest = of_bulk(scene, bulk);
+        if bulk.rule == Rule::Listed {
+            rest.retain(|(name, _)| *name != "kind");
+        } else {
+            fields.push(("pre", text(&bulk.pre.selector)));
+            fields.push(("post", text(&bulk.post.selector)));
+        }
+        fields.extend(rest);
+        let name = bulk.generator.clone().unwrap_or_default();
+        (name, Ron::Struct("", fields))
+    };
+    of_one.map(entry).collect()
+}
+
+/// Edges of the kinds of one generator as a table.
+fn table(scene: &Scene, bulks: &[&Bulk]) -> String {
+    let mut table = "pre,post,g,kind\n".to_owned();
+    for bulk in bulks {
+        let Weight::Listed(g) = &bulk.g else { continue };
+        let kind = &scene.kinds[bulk.kind].name;
+        let pairs = bulk.pre.cells.iter().zip(bulk.post.cells.iter());
+        for ((pre, post), g) in pairs.zip(g) {
+            let [pre, post] = [pre, post].map(|cell| &scene.cells[*cell as usize].name);
+            let _ = writeln!(table, "{pre},{post},{g:?},{kind}");
+        }
+    }
+    table
+}
+
+fn cell_names(scene: &Scene, cells: &[usize]) -> Ron {
+    Ron::List(scene.names_of(cells).into_iter().map(Ron::Text).collect())
+}
+
+/// A cell, or the cells of a population of `count`.
+fn cell(scene: &Scene, cell: &Cell, count: Option<usize>) -> Ron {
     let definition = &scene.cell_types[cell.cell_type];
     let mut fields = vec![("cell", text(&definition.name))];
+    fields.extend(count.map(|count| ("count", Ron::Whole(count as u64))));
     if !cell.parameters.is_empty() {
         let parameters = cell.parameters.iter();
         let parameters = parameters.map(|(c, p, value)| (format!("{c}.{p}"), Ron::Number(*value)));
@@ -452,10 +596,21 @@ fn cell(scene: &Scene, cell: &Cell) -> Ron {
     let gbar = definition.channels.iter().zip(&cell.gbar);
     let gbar = gbar.map(|((name, _), g)| (name.clone(), Ron::Number(*g)));
     fields.push(("gbar", Ron::Map(gbar.collect())));
+    if let Some(jitter) = &cell.jitter {
+        let jitter = definition.channels.iter().zip(jitter.iter());
+        let jitter = jitter.map(|((name, _), width)| (name.clone(), Ron::Number(*width)));
+        fields.push(("jitter", Ron::Map(jitter.collect())));
+    }
     if cell.current != 0.0 {
         fields.push(("I", Ron::Number(cell.current)));
     }
-    fields.push(("start", start(&cell.start)));
+    let mut begin = start(&cell.start);
+    if let (Some((from, to)), Ron::Struct(_, fields)) = (cell.start_range, &mut begin) {
+        fields.retain(|(name, _)| *name != "V");
+        let range = Ron::Tuple("Uniform", vec![Ron::Number(from), Ron::Number(to)]);
+        fields.insert(0, ("V", range));
+    }
+    fields.push(("start", begin));
     fields.extend(cell.area.map(|area| ("area_cm2", Ron::Number(area))));
     fields.extend(
         cell.homeostat
@@ -515,13 +670,7 @@ fn edge(scene: &Scene, edge: &Edge) -> Ron {
         ("pre", name(edge.pre)),
         ("post", name(edge.post)),
         ("kind", text(&scene.kinds[edge.kind].name)),
-        (
-            "g",
-            match edge.g {
-                Conductance::Density(g) => Ron::Number(g),
-                Conductance::Absolute(g) => Ron::Tuple("nS", vec![Ron::Number(g)]),
-            },
-        ),
+        ("g", conductance(edge.g)),
     ];
     fields.extend(edge.name.as_deref().map(|name| ("name", text(name))));
     if !edge.parameters.is_empty() {
@@ -619,10 +768,10 @@ fn window(window: &Window) -> Ron {
 }
 
 fn rhythm(scene: &Scene, rhythm: &Rhythm) -> Ron {
-    let name = |cell: &usize| scene.cells[*cell].name.as_str();
+    let name = |cell: &usize| &*scene.cells[*cell].name;
     let mut fields = vec![
         ("name", text(&rhythm.name)),
-        ("cells", texts(rhythm.cells.iter().map(name))),
+        ("cells", cell_names(scene, &rhythm.cells)),
         ("reference", text(name(&rhythm.reference))),
         ("min_spikes", Ron::Whole(rhythm.min_spikes as u64)),
     ];

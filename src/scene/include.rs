@@ -57,6 +57,11 @@ impl Found {
     }
 }
 
+/// The text of a file that is no scene.
+pub(super) fn read_file(path: &Path) -> Result<Arc<Source>, Unread> {
+    Found::on_disk(path).map(|found| found.source)
+}
+
 /// Why a file cannot be read.
 pub(super) struct Unread {
     /// A phrase that follows the file's name.
@@ -156,9 +161,83 @@ impl Loader {
         self.chain.push(file.identity.clone());
         let base = self.includes(fields, file.folder.as_deref(), true, errors);
         let defined = self.defines(fields, file.folder.as_deref(), errors);
+        let copied = self.networks(fields, file.folder.as_deref(), errors);
         self.chain.pop();
-        let merged = merge::scene(&base?, fields, errors);
+        let merged = merge::scene(&base?, &copied?, errors);
         defined.then(|| (root.head(), merged))
+    }
+
+    /// The fields of a scene in which every copied network holds what the network it names holds.
+    fn networks(
+        &mut self,
+        fields: &[(Key, Node)],
+        folder: Option<&Path>,
+        errors: &mut Diagnostics,
+    ) -> Option<Entries> {
+        let mut fields = fields.to_vec();
+        let networks = fields.iter_mut().find(|(key, _)| key.text == "networks");
+        let mut whole = true;
+        if let Some((_, node)) = networks
+            && let Value::Map(entries) = &mut node.value
+        {
+            for (_, entry) in entries {
+                let Value::Struct(None, own) = &mut entry.value else {
+                    continue;
+                };
+                match self.network(own, folder, errors) {
+                    Some(merged) => *own = merged,
+                    None => whole = false,
+                }
+            }
+        }
+        whole.then_some(fields)
+    }
+
+    /// The fields of a copied network, laid over the cells and edges of the network it names.
+    fn network(
+        &mut self,
+        own: &Entries,
+        folder: Option<&Path>,
+        errors: &mut Diagnostics,
+    ) -> Option<Entries> {
+        let name = own
+            .iter()
+            .find(|(key, node)| key.text == "network" && !node.is_none());
+        let Some((_, name)) = name else {
+            return Some(merge::scene(&[], own, errors));
+        };
+        let name = decode::key(name, errors)?;
+        let (root, found) = self.open(&name, folder, errors)?;
+        let kind = kind_of(&root, errors)?;
+        if kind != Kind::Network {
+            errors.push(
+                Diagnostic::at(&name.place, format!("`{}` is a {kind}", name.text))
+                    .label("expected a network"),
+            );
+            return None;
+        }
+        let (_, base) = self.scene_tree(&found, &root, errors)?;
+        // Of these there would be one for all copies, and none is written in the network's file.
+        const NOT_COPIED: [&str; 3] = ["set", "networks", "generators"];
+        let held = base.iter().find(|(key, node)| {
+            let empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
+            NOT_COPIED.contains(&key.text.as_str()) && !empty && !node.is_none()
+        });
+        if let Some((key, _)) = held {
+            errors.push(
+                Diagnostic::at(&name.place, format!("`{}` cannot be copied", name.text))
+                    .label("copied here")
+                    .and(&key.place, format!("it has `{}`", key.text))
+                    .help("only cells and edges are copied"),
+            );
+            return None;
+        }
+        let kept = ["cells", "edges"];
+        let base: Entries = base
+            .into_iter()
+            .filter(|(key, _)| kept.contains(&key.text.as_str()))
+            .collect();
+        Some(merge::scene(&base, own, errors))
     }
 
     /// Reads the definitions a scene holds itself; false if one of them is not any.

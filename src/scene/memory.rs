@@ -4,11 +4,23 @@ use std::{collections::HashSet, fs};
 
 use homarus_systems::{channels::CellType, coupling::CompiledKind, definition::SynapseDefinition};
 
-use super::{diagnostic::Diagnostic, model::Scene};
+use super::{
+    diagnostic::Diagnostic,
+    model::{Bulk, Scene},
+    source::Place,
+};
 
 /// Bytes of a neuron's components and names per channel, and of an edge's, about.
 const PER_CHANNEL: usize = 200;
 const PER_EDGE: usize = 400;
+
+/// Bytes of an edge in bulk: its columns, its row, and what making the rows needs.
+const PER_BULK_EDGE: usize = 80;
+
+/// Most edges in bulk: their places in the rows are 32-bit numbers.
+const MAX_EDGES: u64 = u32::MAX as u64;
+
+const SMALLER: &str = "a smaller network, or a machine with more memory";
 
 /// Things of one sort and what each of them takes.
 struct Demand {
@@ -25,6 +37,17 @@ impl Demand {
     }
 }
 
+/// The error for cells with so many channels in all that they take more memory than there is, written
+/// at `place`; asked before any of them is made.
+pub(super) fn shortage_of_cells(channels: usize, place: &Place) -> Option<Diagnostic> {
+    let (needed, available) = (channels as f64 * PER_CHANNEL as f64, available()?);
+    (needed > available).then(|| {
+        Diagnostic::at(place, "these cells do not fit in memory")
+            .label(format!("they take about {}", amount(needed)))
+            .help(format!("{} are free: {SMALLER}", amount(available)))
+    })
+}
+
 /// Bytes that the network of a scene takes, about.
 pub fn needed(scene: &Scene) -> f64 {
     demands(scene).iter().map(Demand::bytes).sum()
@@ -32,6 +55,12 @@ pub fn needed(scene: &Scene) -> f64 {
 
 /// The error for a scene that would take more than `available` bytes, where that is known.
 pub(super) fn shortage(scene: &Scene, available: Option<f64>) -> Option<Diagnostic> {
+    let edges: u64 = scene.bulk.iter().map(Bulk::len).sum();
+    if edges > MAX_EDGES {
+        let message =
+            format!("this network has {edges} edges, and at most {MAX_EDGES} can be counted");
+        return Some(Diagnostic::new(message).help("fewer edges into each cell"));
+    }
     let available = available?;
     let demands = demands(scene);
     let needed: f64 = demands.iter().map(Demand::bytes).sum();
@@ -75,13 +104,19 @@ fn demands(scene: &Scene) -> Vec<Demand> {
             what: "channels of cells",
             count: channels,
             bytes_each: PER_CHANNEL,
-            help: "a smaller network, or a machine with more memory",
+            help: SMALLER,
         },
         Demand {
             what: "edges",
             count: scene.edges.len(),
             bytes_each: PER_EDGE,
-            help: "a smaller network, or a machine with more memory",
+            help: SMALLER,
+        },
+        Demand {
+            what: "edges in bulk",
+            count: scene.edge_count() - scene.edges.len(),
+            bytes_each: PER_BULK_EDGE,
+            help: SMALLER,
         },
         Demand {
             what: "means of calcium, one a window and cell,",
@@ -125,19 +160,20 @@ fn cell_tables(scene: &Scene) -> usize {
 
 /// Distinct sets of parameters of chemical synapses.
 fn edge_tables(scene: &Scene) -> usize {
-    let chemical = scene.edges.iter().filter(|edge| {
-        let definition = &scene.kinds[edge.kind].definition;
+    let single = scene.edges.iter().map(|edge| (edge.kind, &edge.parameters));
+    let bulk = scene.bulk.iter().map(|bulk| (bulk.kind, &bulk.parameters));
+    let chemical = single.chain(bulk).filter(|(kind, _)| {
+        let definition = &scene.kinds[*kind].definition;
         matches!(definition, SynapseDefinition::Chemical { .. })
     });
     let sets: HashSet<_> = chemical
-        .map(|edge| {
-            let mut own: Vec<_> = edge
-                .parameters
+        .map(|(kind, parameters)| {
+            let mut own: Vec<_> = parameters
                 .iter()
                 .map(|(name, x)| (name.as_str(), x.to_bits()))
                 .collect();
             own.sort_unstable();
-            (edge.kind, own)
+            (kind, own)
         })
         .collect();
     sets.len()

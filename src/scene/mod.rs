@@ -10,6 +10,9 @@ mod decode;
 mod definitions;
 pub mod diagnostic;
 mod document;
+mod draw;
+mod generate;
+mod generators;
 mod include;
 mod known_rhythms;
 mod library;
@@ -38,6 +41,7 @@ use homarus_systems::definition::{CellDefinition, SynapseKind};
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
     model::Scene,
+    network::Size,
     shipped::{Kind, Shipped, shipped},
     source::{Place, Source},
 };
@@ -53,6 +57,15 @@ use self::{
 ///
 /// Everything that is wrong with it; a syntax error is alone.
 pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
+    read_sized(name_or_path, &[])
+}
+
+/// As [`read`], with other numbers of cells of populations and of copies of networks than the scene
+/// says.
+///
+/// # Errors
+/// Everything that is wrong with it; a population or network that is not there.
+pub fn read_sized(name_or_path: &str, sizes: &[Size]) -> Result<Scene, Diagnostics> {
     let is_path = name_or_path.ends_with(".ron") || name_or_path.contains(['/', '\\']);
     let found = if is_path {
         Found::on_disk(Path::new(name_or_path)).map_err(|Unread { problem, help }| {
@@ -68,7 +81,7 @@ pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
     let name = Path::new(name_or_path)
         .file_stem()
         .map_or_else(|| name_or_path.into(), |stem| stem.to_string_lossy());
-    read_found(&name, &found)
+    read_found(&name, &found, sizes)
 }
 
 /// Reads a scene from a text. It is shown as `name` in errors; files it includes are looked for in
@@ -83,19 +96,25 @@ pub fn read_text(text: &str, name: &str, folder: Option<&Path>) -> Result<Scene,
         identity: name.to_owned(),
         folder: folder.map(Path::to_owned),
     };
-    read_found(name.strip_suffix(".ron").unwrap_or(name), &found)
+    read_found(name.strip_suffix(".ron").unwrap_or(name), &found, &[])
 }
 
-fn read_found(name: &str, found: &Found) -> Result<Scene, Diagnostics> {
+fn read_found(name: &str, found: &Found, sizes: &[Size]) -> Result<Scene, Diagnostics> {
     let mut errors = Diagnostics::default();
     let mut loader = Loader::default();
     let tree = loader.scene(found, &mut errors);
     let mut library = loader.library;
     library.check_included(&mut errors);
-    let scene = tree
-        .and_then(|(head, fields)| network::scene(name, head, &fields, &mut library, &mut errors));
+    let scene = tree.and_then(|(head, fields)| {
+        let place = (head, found.folder.as_deref());
+        network::scene(name, place, &fields, &mut library, sizes, &mut errors)
+    });
     if let Some(scene) = &scene {
-        paths::check(scene, &mut errors);
+        match memory::shortage(scene, memory::available()) {
+            // Its edges are not made to see which of them are named.
+            Some(error) => errors.push(error),
+            None => paths::check(scene, &mut errors),
+        }
     }
     finish(scene, errors)
 }

@@ -5,6 +5,8 @@ pub use homarus_systems::{
     neuromodulation::Gains, schedule::Integrator,
 };
 
+use std::{collections::HashSet, ops::Range, sync::Arc};
+
 use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
 
 use super::source::Place;
@@ -46,10 +48,16 @@ pub struct Scene {
     pub kinds: Vec<SynapseKind>,
     /// Cells in scene order.
     pub cells: Vec<Cell>,
+    /// Cells that come from one description, numbered from 0: name and range of indices into `cells`.
+    pub populations: Vec<(String, Range<usize>)>,
+    /// Networks that are there several times.
+    pub copies: Vec<Copies>,
     /// Groups in scene order: name and members (indices into `cells`).
     pub groups: Vec<(String, Vec<usize>)>,
     /// Edges in scene order.
     pub edges: Vec<Edge>,
+    /// Edges in bulk: those of copied networks, then those of generators, each in scene order.
+    pub bulk: Vec<Bulk>,
     /// Scalars set once the network is built and before anything is derived from start values.
     pub set: Vec<Setting>,
     /// Protocol entries in scene order (not yet sorted by time).
@@ -62,21 +70,94 @@ pub struct Scene {
     pub samples: Vec<Samples>,
 }
 
+impl Scene {
+    /// Number of edges, those in bulk included.
+    pub fn edge_count(&self) -> usize {
+        let bulk: u64 = self.bulk.iter().map(Bulk::len).sum();
+        self.edges.len() + usize::try_from(bulk).unwrap_or(usize::MAX)
+    }
+
+    /// The name of a cell in its network.
+    pub fn member(&self, cell: usize) -> &str {
+        let name = &self.cells[cell].name;
+        name.rsplit_once('/').map_or(name, |(_, member)| member)
+    }
+
+    /// Populations, and each cell of copied networks over all copies, with their cells.
+    pub fn alike(&self) -> Vec<(String, Vec<usize>)> {
+        let populations = self.populations.iter();
+        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let copies = self.copies.iter().flat_map(|copies| {
+            copies.copy(0).map(|cell| {
+                let every = copies.cells.clone().skip(cell - copies.cells.start);
+                let name = format!("{}/{}", copies.name, self.member(cell));
+                (name, every.step_by(copies.size()).collect())
+            })
+        });
+        populations.chain(copies).collect()
+    }
+
+    /// Selectors that name cells in their order: in a long list those of a whole population, of all
+    /// copies of a network, or of one cell in all of them have one for all.
+    pub fn names_of(&self, cells: &[usize]) -> Vec<String> {
+        /// Cells up to which each has its own.
+        const SHORT: usize = 12;
+        let mut wholes: Vec<(String, Vec<usize>)> = Vec::new();
+        if cells.len() > SHORT {
+            let copies = self.copies.iter();
+            wholes.extend(copies.map(|c| (c.name.clone(), c.cells.clone().collect())));
+            wholes.extend(self.alike());
+        }
+        let (mut names, mut rest) = (Vec::new(), cells);
+        while let [first, others @ ..] = rest {
+            match wholes.iter().find(|(_, whole)| rest.starts_with(whole)) {
+                Some((name, whole)) => {
+                    names.push(name.clone());
+                    rest = &rest[whole.len()..];
+                }
+                None => {
+                    names.push(self.cells[*first].name.to_string());
+                    rest = others;
+                }
+            }
+        }
+        names
+    }
+
+    /// Groups of any sort, with their members: populations, copies of networks, and what the scene
+    /// calls groups.
+    pub fn all_groups(&self) -> Vec<(String, Vec<usize>)> {
+        let populations = self.populations.iter();
+        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let copies = self.copies.iter();
+        let copies = copies.map(|copies| (copies.name.clone(), copies.cells.clone().collect()));
+        populations
+            .chain(copies)
+            .chain(self.groups.iter().cloned())
+            .collect()
+    }
+}
+
 /// One cell.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// Name, unique in the scene.
-    pub name: String,
+    pub name: Arc<str>,
     /// Index into [`Scene::cell_types`].
     pub cell_type: usize,
     /// Kinetic parameters that differ from the channel's default: (channel, parameter, value).
-    pub parameters: Vec<(String, String, f64)>,
-    /// Maximal conductances (mS/cm²) by lane of the cell type; 0 where the scene names none.
+    pub parameters: Arc<[(String, String, f64)]>,
+    /// Maximal conductances (mS/cm²) by lane of the cell type, before they are jittered; 0 where the
+    /// scene names none.
     pub gbar: Vec<f64>,
+    /// Relative half-width of the uniform jitter of each conductance (1), by lane.
+    pub jitter: Option<Arc<[f64]>>,
     /// Applied current (µA/cm²).
     pub current: f64,
     /// Start state, the cell type's defaults merged in.
     pub start: Start,
+    /// Range that V(0) is drawn from (mV), in place of that of `start`.
+    pub start_range: Option<(f64, f64)>,
     /// Membrane area (cm²); the cell's own or that of its type.
     pub area: Option<f64>,
     /// Calcium homeostasis, if any.
@@ -136,6 +217,148 @@ pub struct Edge {
     pub s: Option<f64>,
     /// Where it is written.
     pub origin: Place,
+}
+
+/// A network that is there several times, cell for cell and edge for edge.
+#[derive(Clone, Debug)]
+pub struct Copies {
+    /// Name: copy k is called `NAME[k]`, its cells `NAME[k]/CELL`.
+    pub name: String,
+    /// Number of copies.
+    pub count: usize,
+    /// Cells of all copies (indices), copy after copy.
+    pub cells: Range<usize>,
+    /// Edges of all copies (indices into [`Scene::bulk`]), one bulk an edge of the network.
+    pub bulk: Range<usize>,
+}
+
+impl Copies {
+    /// Number of cells of one copy.
+    pub fn size(&self) -> usize {
+        self.cells.len() / self.count
+    }
+
+    /// Cells of one copy (indices).
+    pub fn copy(&self, k: usize) -> Range<usize> {
+        let first = self.cells.start + k * self.size();
+        first..first + self.size()
+    }
+}
+
+/// Edges in bulk: of one kind and one set of parameters, made by a rule.
+#[derive(Clone, Debug)]
+pub struct Bulk {
+    /// Name of the generator; `None`: an edge of a copied network.
+    pub generator: Option<String>,
+    /// Name of each of the edges, needed where several edges of one kind join a pair.
+    pub label: Option<String>,
+    /// Which cells are joined.
+    pub rule: Rule,
+    /// Presynaptic cells.
+    pub pre: Ends,
+    /// Postsynaptic cells.
+    pub post: Ends,
+    /// Index into [`Scene::kinds`].
+    pub kind: usize,
+    /// Weights.
+    pub g: Weight,
+    /// Parameters that differ from the kind's defaults.
+    pub parameters: Vec<(String, f64)>,
+    /// Start value of s, if not the kind's.
+    pub s: Option<f64>,
+    /// Where it is written.
+    pub origin: Place,
+}
+
+impl Bulk {
+    /// Number of edges.
+    pub fn len(&self) -> u64 {
+        let (pre, post) = (self.pre.cells.len() as u64, self.post.cells.len() as u64);
+        match self.rule {
+            Rule::Ring | Rule::OneToOne | Rule::Listed => pre,
+            Rule::Chain => pre.saturating_sub(1),
+            Rule::AllToAll => pre * post - self.common(),
+            Rule::Random { in_degree } => post * u64::from(in_degree),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of cells that are on both sides.
+    fn common(&self) -> u64 {
+        let pre: HashSet<u32> = self.pre.cells.iter().copied().collect();
+        let post = self.post.cells.iter();
+        post.filter(|cell| pre.contains(cell)).count() as u64
+    }
+}
+
+/// Cells on one side of edges in bulk.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// How the scene names them; empty where the rule lists them.
+    pub selector: String,
+    /// Cells (indices), in the order in which the rule goes through them.
+    pub cells: Arc<Vec<u32>>,
+}
+
+/// Which cells a generator joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Each to the next, the last to the first.
+    Ring,
+    /// Each to the next.
+    Chain,
+    /// Each to the one in the same place.
+    OneToOne,
+    /// Each to all, but not to itself.
+    AllToAll,
+    /// To each the same number of different others, chosen at random.
+    Random {
+        /// Edges into each postsynaptic cell.
+        in_degree: u32,
+    },
+    /// As a table lists them, row by row.
+    Listed,
+}
+
+/// Weights of edges in bulk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Weight {
+    /// The same for all.
+    Constant(Conductance),
+    /// Drawn for each (mS/cm²).
+    Drawn(Distribution),
+    /// As listed (mS/cm²).
+    Listed(Vec<f64>),
+}
+
+/// A distribution of numbers that are not negative.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Distribution {
+    /// Uniform in [from, to).
+    Uniform {
+        /// Least number.
+        from: f64,
+        /// Upper end, exclusive.
+        to: f64,
+    },
+    /// Normal, the part below 0 cut off.
+    Normal {
+        /// Mean of the whole bell.
+        mean: f64,
+        /// Standard deviation of the whole bell.
+        sd: f64,
+    },
+    /// Log-normal.
+    LogNormal {
+        /// Median.
+        median: f64,
+        /// Standard deviation of the logarithm (1).
+        sigma: f64,
+    },
 }
 
 /// Conductance of an edge.

@@ -1,7 +1,13 @@
 //! The fields of a scene: cells, groups, edges, windows and rhythms.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use homarus_systems::address::{CellNames, ChannelNames, Names};
 use homarus_systems::definition::{CellDefinition, SynapseDefinition, SynapseKind};
 
 use super::{
@@ -12,14 +18,19 @@ use super::{
     },
     definitions::{header, optional_area},
     diagnostic::{Diagnostic, Diagnostics},
+    generators,
     library::Library,
+    memory,
     merge::Entries,
-    model::{Cell, Conductance, Edge, Rhythm, Samples, Scene, Setting, Window},
+    model::{
+        self, Bulk, Cell, Conductance, Copies, Edge, Ends, Rhythm, Samples, Scene, Setting, Weight,
+        Window,
+    },
     names::{self, Role},
     protocol,
     settings::Settings,
     source::Place,
-    syntax::{Key, Node},
+    syntax::{Key, Node, Value},
     units,
 };
 
@@ -31,9 +42,10 @@ const MIN_SPIKES: usize = 2;
 /// Reads a scene whose base was merged in already.
 pub(super) fn scene(
     name: &str,
-    head: Place,
+    (head, folder): (Place, Option<&Path>),
     fields: &Entries,
     library: &mut Library,
+    sizes: &[Size],
     errors: &mut Diagnostics,
 ) -> Option<Scene> {
     let mut fields = Fields::new("a scene", head.clone(), fields);
@@ -48,24 +60,47 @@ pub(super) fn scene(
 
     let mut network = Network::new(library, head);
     network.maximal_conductance = maximal_conductance(settings.negative_conductance);
-    match fields.required("cells") {
-        Some(node) => network.read_cells(node, errors),
-        None => {
-            // Whatever else is written refers to cells; it is judged once there are some.
-            for name in [
-                "groups", "edges", "set", "protocol", "windows", "rhythms", "samples",
-            ] {
-                fields.optional(name);
-            }
-            fields.finish(errors);
-            return None;
+    network.folder = folder.map(Path::to_owned);
+    network.sizes = sizes;
+    network.sized = vec![false; sizes.len()];
+    let networks = fields.optional("networks");
+    let cells = match networks {
+        Some(_) => fields.optional("cells"),
+        None => fields.required("cells"),
+    };
+    if cells.or(networks).is_none() {
+        // Whatever else is written refers to cells; it is judged once there are some.
+        for name in [
+            "groups",
+            "edges",
+            "generators",
+            "set",
+            "protocol",
+            "windows",
+            "rhythms",
+            "samples",
+        ] {
+            fields.optional(name);
         }
+        fields.finish(errors);
+        return None;
     }
+    if let Some(node) = cells {
+        network.read_cells(node, errors);
+    }
+    if let Some(node) = networks {
+        network.read_networks(node, errors);
+    }
+    network.check_sizes(errors);
+    network.begin_lookup();
     if let Some(node) = fields.optional("groups") {
         network.read_groups(node, errors);
     }
     if let Some(node) = fields.optional("edges") {
         network.read_edges(node, errors);
+    }
+    if let Some(node) = fields.optional("generators") {
+        network.read_generators(node, errors);
     }
     let set = fields
         .optional("set")
@@ -82,6 +117,7 @@ pub(super) fn scene(
         .map_or(Some(Vec::new()), |node| windows(node, duration, errors));
     let rhythms = match fields.optional("rhythms") {
         Some(node) => network.rhythms(node, errors),
+        None if network.cells.is_empty() => None,
         None => Some(vec![network.default_rhythm()]),
     };
     let samples = fields
@@ -108,6 +144,9 @@ pub(super) fn scene(
         cell_types: network.types.into_iter().map(|(_, cell)| cell).collect(),
         kinds: network.kinds.into_iter().map(|(_, kind)| kind).collect(),
         cells: cells.into_iter().collect::<Option<_>>()?,
+        populations: network.populations,
+        copies: network.copies,
+        bulk: network.bulk_fine.then_some(network.bulk)?,
         groups: network
             .groups
             .into_iter()
@@ -170,18 +209,60 @@ pub(super) struct Known<'n> {
 
 /// Cells and edges while they are read. A cell or edge with an error is `None`, so that indices
 /// are right and nothing that refers to it is called unknown.
-struct Network<'l> {
+pub(super) struct Network<'l> {
     library: &'l mut Library,
-    head: Place,
+    pub(super) head: Place,
+    /// Folder that tables of edges lie in.
+    pub(super) folder: Option<PathBuf>,
+    /// Numbers of cells and copies that are asked for instead of those written.
+    sizes: &'l [Size],
+    /// Sizes that were found a use for.
+    sized: Vec<bool>,
     /// Which maximal conductances are allowed.
     maximal_conductance: Rule,
     types: Vec<(String, CellDefinition)>,
-    kinds: Vec<(String, SynapseKind)>,
-    names: Vec<Key>,
+    pub(super) kinds: Vec<(String, SynapseKind)>,
+    /// What is written: cells, populations, copied networks.
+    written: Vec<(Key, Named)>,
     by_name: HashMap<String, usize>,
-    cells: Vec<Option<Cell>>,
+    /// Cells of the network that is being read, to which its edges refer.
+    scope: Option<HashMap<String, usize>>,
+    /// Names of the cells.
+    pub(super) names: Vec<Arc<str>>,
+    pub(super) cells: Vec<Option<Cell>>,
+    /// Names and groups that selectors are held against.
+    lookup: Names,
+    populations: Vec<(String, Range<usize>)>,
+    copies: Vec<Copies>,
     groups: Vec<(Key, Vec<usize>)>,
     edges: Vec<Option<Edge>>,
+    pub(super) bulk: Vec<Bulk>,
+    /// Whether every edge in bulk could be read.
+    pub(super) bulk_fine: bool,
+}
+
+/// What a name at the top of a scene stands for.
+#[derive(Clone, Copy)]
+enum Named {
+    /// A cell (index).
+    Cell(usize),
+    /// Cells of one description: the first (index), and how many.
+    Population(usize, usize),
+    /// Copies of a network: the first cell (index), how many cells a copy, how many copies.
+    Copies(usize, usize, usize),
+}
+
+/// A number of cells of a population or of copies of a network, asked for from outside.
+#[derive(Clone, Debug)]
+pub struct Size {
+    /// Name of the population or the network.
+    pub name: String,
+    /// `count` or `copies`.
+    pub field: String,
+    /// The number.
+    pub number: u64,
+    /// Where it is asked for.
+    pub origin: Place,
 }
 
 impl<'l> Network<'l> {
@@ -190,13 +271,23 @@ impl<'l> Network<'l> {
             library,
             head,
             maximal_conductance: CONDUCTANCE,
+            folder: None,
+            sizes: &[],
+            sized: Vec::new(),
             types: Vec::new(),
             kinds: Vec::new(),
-            names: Vec::new(),
+            written: Vec::new(),
             by_name: HashMap::new(),
+            scope: None,
+            names: Vec::new(),
             cells: Vec::new(),
+            lookup: Names::default(),
+            populations: Vec::new(),
+            copies: Vec::new(),
             groups: Vec::new(),
             edges: Vec::new(),
+            bulk: Vec::new(),
+            bulk_fine: true,
         }
     }
 
@@ -215,12 +306,7 @@ impl<'l> Network<'l> {
             .map(|cell| cell.as_ref().map(|cell| cell.area.is_some()));
         Known {
             duration,
-            cells: self
-                .names
-                .iter()
-                .map(|key| key.text.as_str())
-                .zip(areas)
-                .collect(),
+            cells: self.names.iter().map(|name| &**name).zip(areas).collect(),
             channels,
         }
     }
@@ -236,16 +322,313 @@ impl<'l> Network<'l> {
         }
         for (key, node) in entries {
             names::check(key, Role::Cell, errors);
-            self.by_name
-                .entry(key.text.clone())
-                .or_insert(self.names.len());
-            self.names.push(key.clone());
-            let cell = self.cell(key, node, errors);
-            self.cells.push(cell);
+            let first = self.cells.len();
+            let cell = self.cell(key, node, None, errors);
+            let named = match count(node) {
+                None => {
+                    self.push(Arc::from(key.text.as_str()), cell);
+                    Named::Cell(first)
+                }
+                Some(written) => {
+                    let size = self.size(key, ("count", "a population", "cell"), written, errors);
+                    let channels = cell.as_ref().map_or(0, |cell| cell.gbar.len());
+                    let count = size.filter(|count| self.has_room(key, *count, channels, errors));
+                    for k in 0..count.unwrap_or_default() {
+                        let name: Arc<str> = format!("{}[{k}]", key.text).into();
+                        let own = |cell: &Cell| Cell {
+                            name: name.clone(),
+                            ..cell.clone()
+                        };
+                        let cell = cell.as_ref().map(own);
+                        self.push(name, cell);
+                    }
+                    if count.is_none() {
+                        // So that the scene is not taken for whole.
+                        self.push(Arc::from(format!("{}[0]", key.text)), None);
+                    }
+                    let cells = first..self.cells.len();
+                    self.populations.push((key.text.clone(), cells.clone()));
+                    Named::Population(first, cells.len())
+                }
+            };
+            self.enter(key, named);
         }
     }
 
-    fn cell(&mut self, key: &Key, node: &Node, errors: &mut Diagnostics) -> Option<Cell> {
+    fn push(&mut self, name: Arc<str>, cell: Option<Cell>) {
+        self.names.push(name);
+        self.cells.push(cell);
+    }
+
+    /// Enters a name at the top of the scene; of two that are the same the first holds.
+    fn enter(&mut self, key: &Key, named: Named) {
+        let index = self.written.len();
+        self.by_name.entry(key.text.clone()).or_insert(index);
+        self.written.push((key.clone(), named));
+    }
+
+    /// A number of cells or copies: the one asked for from outside, or else the one written.
+    fn size(
+        &mut self,
+        key: &Key,
+        (field, what, of): (&str, &str, &str),
+        written: &Node,
+        errors: &mut Diagnostics,
+    ) -> Option<usize> {
+        let sizes = self.sizes.iter();
+        let asked = sizes
+            .enumerate()
+            .find(|(_, size)| size.name == key.text && size.field == field);
+        let (number, place) = match asked {
+            Some((k, size)) => {
+                self.sized[k] = true;
+                (size.number, &size.origin)
+            }
+            None => (integer(written, 0..=u64::MAX, errors)?, &written.place),
+        };
+        if number == 0 {
+            errors.push(
+                Diagnostic::at(place, format!("{what} needs at least one {of}"))
+                    .label(format!("`{field}` is 0"))
+                    .help(format!(
+                        "take `{}` out of the scene to do without it",
+                        key.text
+                    )),
+            );
+            return None;
+        }
+        usize::try_from(number).ok()
+    }
+
+    /// Whether more cells would fit in memory; asked before there are any.
+    fn has_room(&self, key: &Key, cells: usize, channels: usize, errors: &mut Diagnostics) -> bool {
+        let known: usize = self
+            .cells
+            .iter()
+            .flatten()
+            .map(|cell| cell.gbar.len())
+            .sum();
+        let all = cells.saturating_mul(channels.max(1)).saturating_add(known);
+        let error = memory::shortage_of_cells(all, &key.place);
+        match error {
+            Some(error) => errors.push(error),
+            None => return true,
+        }
+        false
+    }
+
+    /// Refuses sizes that nothing has.
+    fn check_sizes(&self, errors: &mut Diagnostics) {
+        for (size, _) in self
+            .sizes
+            .iter()
+            .zip(&self.sized)
+            .filter(|(_, used)| !**used)
+        {
+            let what = match size.field.as_str() {
+                "count" => "population",
+                _ => "copied network",
+            };
+            let known = self.written.iter().filter(|(_, named)| match named {
+                Named::Population(..) => size.field == "count",
+                Named::Copies(..) => size.field == "copies",
+                Named::Cell(_) => false,
+            });
+            let known = known.map(|(key, _)| key.text.as_str());
+            errors.push(
+                Diagnostic::at(&size.origin, format!("there is no {what} `{}`", size.name))
+                    .label(format!("has no `{}`", size.field))
+                    .maybe_help(names::hint(&size.name, known, what)),
+            );
+        }
+    }
+
+    fn read_networks(&mut self, node: &Node, errors: &mut Diagnostics) {
+        for (key, node) in map(node, errors).unwrap_or_default() {
+            names::check(key, Role::Network, errors);
+            if let Some(place) = self.place_of(&key.text) {
+                errors.push(
+                    Diagnostic::at(
+                        &key.place,
+                        format!("`{}` names a network and something else", key.text),
+                    )
+                    .label("the network")
+                    .and(&place, "the other")
+                    .help("a path could mean either; rename one of them"),
+                );
+            }
+            if self.network(key, node, errors).is_none() {
+                self.bulk_fine = false;
+            }
+        }
+    }
+
+    /// Reads a network and copies it.
+    fn network(&mut self, key: &Key, node: &Node, errors: &mut Diagnostics) -> Option<()> {
+        let mut fields = Fields::of(node, "a copied network", errors)?;
+        fields.optional("network");
+        let jitter = fields.optional("jitter");
+        let copies = fields.required("copies");
+        let cells = fields.required("cells").and_then(|node| map(node, errors));
+        let edges = fields
+            .optional("edges")
+            .map_or(Some([].as_slice()), |n| list(n, errors));
+        fields.finish(errors);
+        let (copies, cells, edges) = (copies?, cells?, edges?);
+        let size = cells.len();
+        if size == 0 {
+            errors.push(
+                Diagnostic::at(&node.head(), "a network needs at least one cell").label("no cell"),
+            );
+        }
+        let (first, mut members) = (self.cells.len(), HashMap::new());
+        let mut read = Vec::with_capacity(size);
+        for (k, (member, node)) in cells.iter().enumerate() {
+            names::check(member, Role::Cell, errors);
+            if let Some(count) = count(node) {
+                errors.push(
+                    Diagnostic::at(&count.place, "a cell of a copied network has no `count`")
+                        .label("not here")
+                        .help(
+                            "write each of the cells, or make the population a part of the scene",
+                        ),
+                );
+            }
+            members.entry(member.text.clone()).or_insert(first + k);
+            read.push(self.cell(member, node, jitter, errors));
+        }
+        let what = ("copies", "a copied network", "copy");
+        let count = self.size(key, what, copies, errors)?;
+        let channels: usize = read.iter().flatten().map(|cell| cell.gbar.len()).sum();
+        if size == 0 || !self.has_room(key, count, channels, errors) {
+            return None;
+        }
+        for k in 0..count {
+            for ((member, _), cell) in cells.iter().zip(&read) {
+                let name: Arc<str> = format!("{}[{k}]/{}", key.text, member.text).into();
+                let own = |cell: &Cell| Cell {
+                    name: name.clone(),
+                    ..cell.clone()
+                };
+                let cell = cell.as_ref().map(own);
+                self.push(name, cell);
+            }
+        }
+        self.enter(key, Named::Copies(first, size, count));
+        let bulk = self.bulk.len();
+        self.scope = Some(members);
+        self.read_copied_edges(key, edges, (first, size, count), errors);
+        self.scope = None;
+        self.copies.push(Copies {
+            name: key.text.clone(),
+            count,
+            cells: first..self.cells.len(),
+            bulk: bulk..self.bulk.len(),
+        });
+        Some(())
+    }
+
+    /// Reads the edges of a network whose cells are there already, `count` times `size` of them.
+    fn read_copied_edges(
+        &mut self,
+        network: &Key,
+        nodes: &[Node],
+        (first, size, count): (usize, usize, usize),
+        errors: &mut Diagnostics,
+    ) {
+        let mut joined: BTreeMap<_, Vec<NamedPlace>> = BTreeMap::new();
+        let begin = self.bulk.len();
+        for node in nodes {
+            let Some((edge, g)) = self.edge(node, errors) else {
+                self.bulk_fine = false;
+                continue;
+            };
+            let same = joined.entry((edge.pre, edge.post, edge.kind)).or_default();
+            refuse_same_edge(same, &edge, node, errors);
+            same.push((edge.name.clone(), node.place.clone()));
+            let ends = |cell: usize| Ends {
+                selector: format!("{}/{}", network.text, last(&self.names[cell])),
+                cells: Arc::new((0..count).map(|k| (cell + k * size) as u32).collect()),
+            };
+            debug_assert!((first..first + size).contains(&edge.pre));
+            self.bulk.push(Bulk {
+                generator: None,
+                label: edge.name,
+                rule: model::Rule::OneToOne,
+                pre: ends(edge.pre),
+                post: ends(edge.post),
+                kind: edge.kind,
+                g,
+                parameters: edge.parameters,
+                s: edge.s,
+                origin: edge.origin,
+            });
+        }
+        self.label_edges(begin);
+    }
+
+    /// Gives edges of a copied network that join the same cells the name of their kind.
+    fn label_edges(&mut self, begin: usize) {
+        let mut pairs: HashMap<(u32, u32), usize> = HashMap::new();
+        let pair = |bulk: &Bulk| (bulk.pre.cells[0], bulk.post.cells[0]);
+        for bulk in &self.bulk[begin..] {
+            *pairs.entry(pair(bulk)).or_default() += 1;
+        }
+        for bulk in &mut self.bulk[begin..] {
+            if bulk.label.is_none() && pairs.get(&pair(bulk)).is_some_and(|n| *n > 1) {
+                bulk.label = Some(self.kinds[bulk.kind].1.name.clone());
+            }
+        }
+    }
+
+    /// Enters what selectors may name, once all cells are there.
+    fn begin_lookup(&mut self) {
+        let channels: Arc<[ChannelNames]> = Arc::default();
+        let cell = |name: &Arc<str>| CellNames {
+            name: name.clone(),
+            channels: channels.clone(),
+            homeostat: false,
+            controller: false,
+        };
+        self.lookup.cells = self.names.iter().map(cell).collect();
+        let populations = self.populations.iter();
+        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let copies = self.copies.iter();
+        let copies = copies.map(|copies| (copies.name.clone(), copies.cells.clone().collect()));
+        self.lookup.groups = populations.chain(copies).collect();
+    }
+
+    /// The cells a selector names.
+    pub(super) fn select(&self, selector: &Key, errors: &mut Diagnostics) -> Option<Vec<usize>> {
+        let found = self.lookup.select_cells(&selector.text);
+        found
+            .map_err(|error| {
+                errors.push(
+                    Diagnostic::at(&selector.place, error.message)
+                        .label("unknown cells")
+                        .maybe_help(error.help),
+                );
+            })
+            .ok()
+    }
+
+    /// Where a name of the scene is written.
+    pub(super) fn place_of(&self, name: &str) -> Option<Place> {
+        let written = self.by_name.get(name).map(|k| &self.written[*k].0.place);
+        let group = || self.groups.iter().find(|(key, _)| key.text == name);
+        written
+            .or_else(|| group().map(|(key, _)| &key.place))
+            .cloned()
+    }
+
+    /// Reads a cell, or what the cells of a population have in common.
+    fn cell(
+        &mut self,
+        key: &Key,
+        node: &Node,
+        jitter: Option<&Node>,
+        errors: &mut Diagnostics,
+    ) -> Option<Cell> {
         let mut fields = Fields::of(node, "a cell", errors)?;
         // `like` was resolved when files were merged; one that is left leads nowhere, which was
         // reported, and what it should have copied is not missed a second time.
@@ -256,7 +639,8 @@ impl<'l> Network<'l> {
             fields.required("cell")
         };
         let index = cell.and_then(|node| self.cell_type(node, errors));
-        let given = CellFields::take(&mut fields);
+        fields.optional("count");
+        let given = CellFields::take(&mut fields, jitter);
         let own_area = optional_area(&mut fields, errors);
         fields.finish(errors);
         let (index, own_area) = (index?, own_area?);
@@ -284,28 +668,38 @@ impl<'l> Network<'l> {
     }
 
     /// The index of the synapse kind an edge names.
-    fn kind(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<usize> {
-        let name = key(node, errors)?;
+    pub(super) fn kind(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<usize> {
+        self.kind_called(&key(node, errors)?, errors)
+    }
+
+    /// The index of the synapse kind of a name.
+    pub(super) fn kind_called(&mut self, name: &Key, errors: &mut Diagnostics) -> Option<usize> {
         let known = self.kinds.iter().position(|(known, _)| *known == name.text);
         if known.is_some() {
             return known;
         }
-        let kind = self.library.synapse(&name, errors)?;
-        self.kinds.push((name.text, kind));
+        let kind = self.library.synapse(name, errors)?;
+        self.kinds.push((name.text.clone(), kind));
         Some(self.kinds.len() - 1)
     }
 
     fn read_groups(&mut self, node: &Node, errors: &mut Diagnostics) {
         for (key, node) in map(node, errors).unwrap_or_default() {
             names::check(key, Role::Group, errors);
-            if let Some(&cell) = self.by_name.get(&key.text) {
+            if let Some(&written) = self.by_name.get(&key.text) {
+                let (other, named) = &self.written[written];
+                let what = match named {
+                    Named::Cell(_) => "cell",
+                    Named::Population(..) => "population",
+                    Named::Copies(..) => "network",
+                };
                 errors.push(
                     Diagnostic::at(
                         &key.place,
-                        format!("`{}` names a cell and a group", key.text),
+                        format!("`{}` names a {what} and a group", key.text),
                     )
                     .label("the group")
-                    .and(&self.names[cell].place, "the cell")
+                    .and(&other.place, format!("the {what}"))
                     .help("a path could mean either; rename one of them"),
                 );
             }
@@ -315,18 +709,60 @@ impl<'l> Network<'l> {
             let mut members = Vec::with_capacity(names.len());
             let mut known = HashSet::with_capacity(names.len());
             for name in &names {
-                if let Some(cell) = self.cell_index(name, errors) {
+                if self.names_many(name) {
+                    let cells = self.select(name, errors).unwrap_or_default();
+                    members.extend(cells.into_iter().filter(|cell| known.insert(*cell)));
+                } else if let Some(cell) = self.cell_index(name, errors) {
                     refuse_twice(&mut known, cell, name, errors);
                     members.push(cell);
                 }
             }
             self.groups.push((key.clone(), members));
         }
+        let groups = self
+            .groups
+            .iter()
+            .map(|(key, members)| (key.text.clone(), members.clone()));
+        self.lookup.groups.extend(groups);
+    }
+
+    /// Whether a name stands for many cells by the way it is written: a population, a copied
+    /// network or one of its copies, a glob.
+    fn names_many(&self, name: &Key) -> bool {
+        let written = self.by_name.get(&name.text).map(|k| self.written[*k].1);
+        let alone = self.find(&name.text).is_some();
+        matches!(written, Some(Named::Population(..) | Named::Copies(..)))
+            || (!alone && name.text.contains(['*', '/', '[']))
+    }
+
+    /// The cell called `name`, if there is one.
+    fn find(&self, name: &str) -> Option<usize> {
+        if let Some(scope) = &self.scope {
+            return scope.get(name).copied();
+        }
+        let written = |name: &str| self.by_name.get(name).map(|k| self.written[*k].1);
+        if let Some(Named::Cell(cell)) = written(name) {
+            return Some(cell);
+        }
+        let (head, rest) = name.split_once('[')?;
+        let (number, rest) = rest.split_once(']')?;
+        let k: usize = number.parse().ok()?;
+        let cell = match written(head)? {
+            Named::Population(first, count) if k < count => first + k,
+            Named::Copies(first, size, count) if k < count => {
+                let member = rest.strip_prefix('/')?;
+                let of_copy = &self.names[first..first + size];
+                first + k * size + of_copy.iter().position(|cell| last(cell) == member)?
+            }
+            _ => return None,
+        };
+        // A number has one way to be written.
+        (*self.names[cell] == *name).then_some(cell)
     }
 
     /// The cell called `name`.
-    fn cell_index(&self, name: &Key, errors: &mut Diagnostics) -> Option<usize> {
-        if let Some(&index) = self.by_name.get(&name.text) {
+    pub(super) fn cell_index(&self, name: &Key, errors: &mut Diagnostics) -> Option<usize> {
+        if let Some(index) = self.find(&name.text) {
             return Some(index);
         }
         let error = Diagnostic::at(&name.place, format!("there is no cell `{}`", name.text));
@@ -336,19 +772,53 @@ impl<'l> Network<'l> {
                 .label("this is a group")
                 .and(&group.place, "defined here")
                 .help("name one cell"),
-            None => error.label("unknown cell").maybe_help(names::hint(
-                &name.text,
-                self.names.iter().map(|key| key.text.as_str()),
-                "cell",
-            )),
+            None => match self.written_as(&name.text) {
+                Some(help) => error.label("unknown cell").help(help),
+                None => {
+                    let scope = self.scope.iter().flatten().map(|(name, _)| name.as_str());
+                    let mut known: Vec<&str> = scope.collect();
+                    known.sort_unstable();
+                    if self.scope.is_none() {
+                        known = self
+                            .written
+                            .iter()
+                            .map(|(key, _)| key.text.as_str())
+                            .collect();
+                    }
+                    error
+                        .label("unknown cell")
+                        .maybe_help(names::hint(&name.text, known, "cell"))
+                }
+            },
         });
         None
+    }
+
+    /// How the cells behind a name are called, where it is not that of one cell.
+    fn written_as(&self, name: &str) -> Option<String> {
+        let head = name.split_once('[').map_or(name, |(head, _)| head);
+        let (key, named) = &self.written[*self.by_name.get(head)?];
+        let key = &key.text;
+        match *named {
+            Named::Cell(_) => None,
+            Named::Population(_, count) => Some(format!(
+                "`{key}` is a population of {count}: its cells go from `{key}[0]` to `{key}[{}]`",
+                count - 1
+            )),
+            Named::Copies(first, size, count) => {
+                let [a, b] = [first, first + size - 1].map(|cell| last(&self.names[cell]));
+                Some(format!(
+                    "`{key}` is a network of {count} copies: its cells go from `{key}[0]/{a}` to `{key}[{}]/{b}`",
+                    count - 1
+                ))
+            }
+        }
     }
 
     fn read_edges(&mut self, node: &Node, errors: &mut Diagnostics) {
         let mut joined: BTreeMap<_, Vec<NamedPlace>> = BTreeMap::new();
         for node in list(node, errors).unwrap_or_default() {
-            let edge = self.edge(node, errors);
+            let edge = self.edge(node, errors).map(|(edge, _)| edge);
             if let Some(edge) = &edge {
                 let same = joined.entry((edge.pre, edge.post, edge.kind)).or_default();
                 refuse_same_edge(same, edge, node, errors);
@@ -358,7 +828,8 @@ impl<'l> Network<'l> {
         }
     }
 
-    fn edge(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<Edge> {
+    /// Reads an edge and its weight, which may be drawn for each copy of a network.
+    fn edge(&mut self, node: &Node, errors: &mut Diagnostics) -> Option<(Edge, Weight)> {
         let mut fields = Fields::of(node, "an edge", errors)?;
         let [pre, post] = ["pre", "post"].map(|name| {
             let node = fields.required(name)?;
@@ -368,7 +839,10 @@ impl<'l> Network<'l> {
             .required("kind")
             .and_then(|node| self.kind(node, errors));
         let g_node = fields.required("g");
-        let g = g_node.and_then(|node| units::conductance(node, CONDUCTANCE, errors));
+        let weight = g_node.and_then(|node| match self.scope {
+            Some(_) => generators::weight(node, errors),
+            None => units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant),
+        });
         let name = match fields.optional("name") {
             Some(node) => key(node, errors).and_then(|name| {
                 names::check(&name, Role::Edge, errors).then_some(Some(name.text))
@@ -381,21 +855,27 @@ impl<'l> Network<'l> {
         let kind = kind?;
         let parameters = self.edge_parameters(kind, parameters.map(|(_, node)| node), errors);
         let start = self.edge_start(kind, s, errors);
+        let weight = weight?;
+        let g = match weight {
+            Weight::Constant(g) => g,
+            // A density, as all that are drawn.
+            _ => Conductance::Density(0.0),
+        };
         let edge = Edge {
             pre: pre?,
             post: post?,
             kind,
             name: name?,
-            g: g?,
+            g,
             parameters: parameters?,
             s: start?,
             origin: node.head(),
         };
         self.check_edge(&edge, node, g_node?, errors);
-        Some(edge)
+        Some((edge, weight))
     }
 
-    fn edge_parameters(
+    pub(super) fn edge_parameters(
         &self,
         kind: usize,
         node: Option<&Node>,
@@ -417,7 +897,7 @@ impl<'l> Network<'l> {
     }
 
     /// The start value of an edge's gate: the outer `None` is an error.
-    fn edge_start(
+    pub(super) fn edge_start(
         &self,
         kind: usize,
         s: Option<(&Key, &Node)>,
@@ -562,6 +1042,11 @@ impl<'l> Network<'l> {
         for name in keys(node, errors)? {
             if let Some((_, members)) = self.groups.iter().find(|(key, _)| key.text == name.text) {
                 cells.extend(members.iter().filter(|&&member| known.insert(member)));
+            } else if self.names_many(&name) {
+                match self.select(&name, errors) {
+                    Some(members) => cells.extend(members.into_iter().filter(|m| known.insert(*m))),
+                    None => fine = false,
+                }
             } else if let Some(cell) = self.cell_index(&name, errors) {
                 fine &= refuse_twice(&mut known, cell, &name, errors);
                 cells.push(cell);
@@ -580,13 +1065,16 @@ impl<'l> Network<'l> {
 
     /// A cell of a rhythm.
     fn member(&self, name: &Key, cells: &[usize], errors: &mut Diagnostics) -> Option<usize> {
+        /// More names are not read.
+        const LISTED: usize = 12;
         let cell = self.cell_index(name, errors)?;
         if cells.contains(&cell) {
             return Some(cell);
         }
         let members: Vec<&str> = cells
             .iter()
-            .map(|&cell| self.names[cell].text.as_str())
+            .take(LISTED)
+            .map(|&cell| &*self.names[cell])
             .collect();
         errors.push(
             Diagnostic::at(
@@ -594,7 +1082,14 @@ impl<'l> Network<'l> {
                 format!("`{}` is not in this rhythm", name.text),
             )
             .label("not one of its cells")
-            .help(format!("its cells are {}", names::list(&members))),
+            .help(match cells.len() {
+                n if n > LISTED => format!(
+                    "its cells are {} and {} more",
+                    names::list(&members),
+                    n - LISTED
+                ),
+                _ => format!("its cells are {}", names::list(&members)),
+            }),
         );
         None
     }
@@ -622,6 +1117,23 @@ impl<'l> Network<'l> {
     }
 }
 
+/// The `count` of a cell, if it has one.
+fn count(node: &Node) -> Option<&Node> {
+    match &node.value {
+        Value::Struct(_, fields) => {
+            let mut fields = fields.iter();
+            let field = fields.find(|(key, node)| key.text == "count" && !node.is_none());
+            field.map(|(_, node)| node)
+        }
+        _ => None,
+    }
+}
+
+/// The name of a cell in its network.
+fn last(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, last)| last)
+}
+
 fn area_text(area: Option<f64>) -> String {
     area.map_or_else(|| "no `area_cm2`".to_owned(), |area| format!("{area} cm²"))
 }
@@ -644,7 +1156,12 @@ fn refuse_twice(
 }
 
 /// Refuses a second entry of a list with the same name, and remembers the name.
-fn refuse_same_name(known: &mut Vec<Key>, name: &Key, what: &str, errors: &mut Diagnostics) {
+pub(super) fn refuse_same_name(
+    known: &mut Vec<Key>,
+    name: &Key,
+    what: &str,
+    errors: &mut Diagnostics,
+) {
     if let Some(first) = known.iter().find(|known| known.text == name.text) {
         errors.push(
             Diagnostic::at(

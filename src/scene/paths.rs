@@ -5,20 +5,24 @@ use std::collections::HashSet;
 
 use bevy_ecs::prelude::World;
 use homarus_systems::address::{
-    Address, CellNames, CellScalar, ChannelNames, ChannelScalar, Domain, EdgeNames, Names,
-    PathError, Rehearsal,
+    Address, BulkNames, BulkScalar, CellScalar, ChannelScalar, Domain, EdgeNames, Names, PathError,
+    Rehearsal, SelectedEdges, Targets,
 };
-use homarus_systems::definition::{Reversal, SynapseDefinition};
-use homarus_systems::protocol as engine;
+use homarus_systems::definition::{Reversal, SynapseDefinition, SynapseKind};
+use homarus_systems::protocol::{self as engine, Change};
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
+    generate,
     model::{Action, Current, Entry, NegativeConductance, Regulator, Scene},
     source::Place,
 };
 
 /// Checks every path of a scene.
 pub(super) fn check(scene: &Scene, errors: &mut Diagnostics) {
+    if scene.set.is_empty() && scene.samples.is_empty() && scene.protocol.is_empty() {
+        return;
+    }
     let names = names(scene);
     for found in [
         set(scene, &names).err(),
@@ -41,9 +45,13 @@ fn given(
     path: &str,
     origin: &Place,
     (value, domain): (f64, DomainOf),
-) -> Result<Vec<Address>, Diagnostic> {
-    let targets = scalars(names, path, origin)?;
-    match refusal(scene, &targets, value, domain) {
+) -> Result<Targets, Diagnostic> {
+    let targets = targets(names, path, origin)?;
+    // Of scalars in bulk one may be given what the other may.
+    let of_bulk = |bulk: &BulkScalar| Address::Bulk(bulk.bulk, 0, bulk.scalar);
+    let bulk: Vec<Address> = targets.bulk.iter().map(of_bulk).collect();
+    let refused = refusal(scene, &targets.single, value, domain);
+    match refused.or_else(|| refusal(scene, &bulk, value, domain)) {
         Some(help) => Err(
             Diagnostic::at(origin, format!("`{path}` cannot be {value}"))
                 .label("this path")
@@ -51,6 +59,11 @@ fn given(
         ),
         None => Ok(targets),
     }
+}
+
+/// The scalars a path written at `origin` names, those of edges in bulk as one.
+fn targets(names: &Names, path: &str, origin: &Place) -> Result<Targets, Diagnostic> {
+    names.targets(path).map_err(|error| at(origin, error))
 }
 
 /// The scalars a path written at `origin` names.
@@ -68,13 +81,12 @@ fn at(origin: &Place, error: PathError) -> Diagnostic {
 ///
 /// # Errors
 /// Every path that names nothing.
-pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Address, f64)>, Diagnostics> {
+pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Targets, f64)>, Diagnostics> {
     let read = scene.set.iter().map(|setting| {
         let (path, origin) = (&setting.path, &setting.origin);
         let given_value = (setting.value, start_domain as DomainOf);
-        let addresses = given(scene, names, path, origin, given_value)?;
-        let value = |address| (address, setting.value);
-        Ok(addresses.into_iter().map(value).collect())
+        let targets = given(scene, names, path, origin, given_value)?;
+        Ok(vec![(targets, setting.value)])
     });
     all_or_errors(read)
 }
@@ -185,40 +197,42 @@ fn writes(rehearsal: &Rehearsal, world: &World, action: &engine::Action) -> Vec<
 
 /// Names of everything in a scene.
 pub fn names(scene: &Scene) -> Names {
-    let cells = scene.cells.iter().map(|cell| {
-        let regulated = cell.homeostat.as_ref().map_or(&[][..], |h| &h.channels);
-        let modulated = cell.controller.as_ref().map_or(&[][..], |c| &c.channels);
-        let channels = scene.cell_types[cell.cell_type].channels.iter().enumerate();
-        CellNames {
-            name: cell.name.clone(),
-            channels: channels
-                .map(|(lane, (name, channel))| ChannelNames {
-                    name: name.clone(),
-                    parameters: channel.parameters.iter().map(|(p, _)| p.clone()).collect(),
-                    regulated: regulated.contains(&lane),
-                    modulated: modulated.contains(&lane),
-                })
-                .collect(),
-            homeostat: cell.homeostat.is_some(),
-            controller: cell.controller.is_some(),
-        }
-    });
-    let edges = scene.edges.iter().map(|edge| {
+    let mut names = Names::default();
+    for cell in &scene.cells {
+        let regulated = cell.homeostat.as_ref().map(|h| h.channels.as_slice());
+        let modulated = cell.controller.as_ref().map(|c| c.channels.as_slice());
+        let definition = &scene.cell_types[cell.cell_type];
+        names.enter_cell(cell.name.clone(), definition, regulated, modulated);
+    }
+    names.groups = scene.all_groups();
+    for edge in &scene.edges {
         let kind = &scene.kinds[edge.kind];
-        EdgeNames {
+        names.enter_edge(EdgeNames {
             pre: edge.pre,
             post: edge.post,
             kind: kind.name.clone(),
-            electrical: matches!(kind.definition, SynapseDefinition::Electrical { .. }),
+            electrical: is_electrical(kind),
             name: edge.name.clone(),
             parameters: kind.parameters.iter().map(|(p, _)| p.clone()).collect(),
-        }
-    });
-    Names {
-        cells: cells.collect(),
-        groups: scene.groups.clone(),
-        edges: edges.collect(),
+        });
     }
+    for bulk in &scene.bulk {
+        let kind = &scene.kinds[bulk.kind];
+        let columns = generate::columns(scene, bulk);
+        names.enter_bulk(BulkNames {
+            generator: bulk.generator.clone(),
+            label: bulk.label.clone(),
+            kind: kind.name.clone(),
+            electrical: is_electrical(kind),
+            pre: columns.pre,
+            post: columns.post,
+        });
+    }
+    names
+}
+
+fn is_electrical(kind: &SynapseKind) -> bool {
+    matches!(kind.definition, SynapseDefinition::Electrical { .. })
 }
 
 /// Why one of `targets` may not be given a value, if so.
@@ -266,26 +280,27 @@ fn has_nernst(scene: &Scene, cell: usize) -> bool {
 /// One entry as the engine acts it out.
 fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Action>, Diagnostic> {
     let fail = |error: PathError| at(&entry.origin, error);
-    let scalars = |path: &str| scalars(names, path, &entry.origin);
     let given = |path: &str, value: f64| given(scene, names, path, &entry.origin, (value, domain));
     let cells = |path: &str| names.select_cells(path).map_err(fail);
     Ok(match &entry.action {
-        Action::Set { path, to } => vec![engine::Action::Set {
-            targets: given(path, *to)?,
-            to: *to,
-        }],
-        Action::Scale { path, by } => {
-            vec![engine::Action::Scale {
-                targets: scalars(path)?,
-                by: *by,
-            }]
-        }
+        Action::Set { path, to } => actions(
+            given(path, *to)?,
+            |targets| engine::Action::Set { targets, to: *to },
+            Change::Set(*to),
+        ),
+        Action::Scale { path, by } => actions(
+            targets(names, path, &entry.origin)?,
+            |targets| engine::Action::Scale { targets, by: *by },
+            Change::Scale(*by),
+        ),
         Action::Ramp { path, to, over_ms } => {
-            vec![engine::Action::Ramp {
-                targets: given(path, *to)?,
-                to: *to,
-                over_ms: *over_ms,
-            }]
+            let (to, over_ms) = (*to, *over_ms);
+            let ramp = |targets| engine::Action::Ramp {
+                targets,
+                to,
+                over_ms,
+            };
+            actions(given(path, to)?, ramp, Change::Ramp { to, over_ms })
         }
         Action::Block {
             path,
@@ -296,8 +311,8 @@ fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Ac
             by: *by,
             controller_sees: *controller_sees,
         }],
-        Action::Cut { path } => vec![connect(names, path, false).map_err(fail)?],
-        Action::Restore { path } => vec![connect(names, path, true).map_err(fail)?],
+        Action::Cut { path } => connect(names, path, false).map_err(fail)?,
+        Action::Restore { path } => connect(names, path, true).map_err(fail)?,
         Action::Current {
             cells: path,
             amplitude,
@@ -424,19 +439,68 @@ fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Ac
     })
 }
 
+/// The same thing done to scalars one by one and in bulk.
+fn actions(
+    targets: Targets,
+    single: impl FnOnce(Vec<Address>) -> engine::Action,
+    change: Change,
+) -> Vec<engine::Action> {
+    let Targets {
+        single: addresses,
+        bulk,
+    } = targets;
+    let single = (!addresses.is_empty()).then(|| single(addresses));
+    let bulk = bulk
+        .into_iter()
+        .map(|targets| engine::Action::Bulk { targets, change });
+    single.into_iter().chain(bulk).collect()
+}
+
 /// Edges to cut or restore: those a path names, or all edges of cells.
-fn connect(names: &Names, path: &str, connected: bool) -> Result<engine::Action, PathError> {
-    let edges = if path.contains("->") || path.contains("--") {
+fn connect(names: &Names, path: &str, connected: bool) -> Result<Vec<engine::Action>, PathError> {
+    let is_generator = |name: &str| {
+        let mut bulk = names.bulk().iter();
+        bulk.any(|bulk| bulk.generator.as_deref() == Some(name))
+    };
+    let found = if path.contains("->") || path.contains("--") || is_generator(path) {
         names.select_edges(path)?
     } else {
-        let cells = names.select_cells(path)?;
-        let touches = |k: &usize| {
-            let edge = &names.edges[*k];
-            cells.contains(&edge.pre) || cells.contains(&edge.post)
-        };
-        (0..names.edges.len()).filter(touches).collect()
+        edges_of(names, &names.select_cells(path)?)
     };
-    Ok(engine::Action::Connect { edges, connected })
+    let SelectedEdges {
+        single: edges,
+        bulk,
+    } = found;
+    let single = (!edges.is_empty()).then_some(engine::Action::Connect { edges, connected });
+    let bulk = bulk
+        .into_iter()
+        .map(|(bulk, edges)| engine::Action::ConnectBulk {
+            bulk,
+            path: match edges.as_slice() {
+                [edge] => names.bulk_owner(bulk, *edge as usize),
+                _ => path.to_owned(),
+            },
+            edges: edges.into(),
+            connected,
+        });
+    Ok(single.into_iter().chain(bulk).collect())
+}
+
+/// All edges that begin or end in one of some cells.
+fn edges_of(names: &Names, cells: &[usize]) -> SelectedEdges {
+    let mut meant = vec![false; names.cells.len()];
+    cells.iter().for_each(|cell| meant[*cell] = true);
+    let edges = names.edges().iter().enumerate();
+    let single = edges.filter(|(_, edge)| meant[edge.pre] || meant[edge.post]);
+    let bulk = names.bulk().iter().enumerate().map(|(k, bulk)| {
+        let pairs = bulk.pre.iter().zip(bulk.post.iter()).enumerate();
+        let own = pairs.filter(|(_, (pre, post))| meant[**pre as usize] || meant[**post as usize]);
+        (k, own.map(|(edge, _)| edge as u32).collect::<Vec<_>>())
+    });
+    SelectedEdges {
+        single: single.map(|(k, _)| k).collect(),
+        bulk: bulk.filter(|(_, edges)| !edges.is_empty()).collect(),
+    }
 }
 
 /// A current as a density (µA/cm²); `None`: the cell has no area.

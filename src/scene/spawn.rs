@@ -3,17 +3,18 @@
 use std::{error::Error, sync::Arc};
 
 use homarus_systems::{
-    assembly::{ControllerSpec, EdgeSpec, HomeostatSpec, NeuronSpec, Simulation, Timing},
+    address,
+    assembly::{BulkSpec, ControllerSpec, EdgeSpec, HomeostatSpec, NeuronSpec, Simulation, Timing},
     channels::CellType,
-    definition::CellDefinition,
+    definition::{CellDefinition, Start, SynapseKind},
     observe::{Detection, Observers, Sampler},
     protocol::{self, Action, Protocol},
 };
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
-    memory,
-    model::{Cell, Conductance, Edge, Entry, Scene},
+    draw, generate, memory,
+    model::{Bulk, Cell, Conductance, Edge, Entry, Scene},
     paths, settings,
     source::Place,
 };
@@ -46,8 +47,13 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
         rearm: scene.rearm_mv,
     });
     let types: Vec<Arc<CellDefinition>> = scene.cell_types.iter().cloned().map(Arc::new).collect();
+    let defaults: Vec<Vec<f64>> = types
+        .iter()
+        .map(|t| CellType::default_parameters(t))
+        .collect();
     for cell in &scene.cells {
-        let spec = neuron(scene, cell, &types[cell.cell_type]);
+        let of_type = (&types[cell.cell_type], defaults[cell.cell_type].as_slice());
+        let spec = neuron(scene, cell, of_type);
         simulation
             .neuron(spec)
             .map_err(|error| kinetics(&cell.origin, &format!("cell `{}`", cell.name), &error))?;
@@ -57,7 +63,12 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
             .edge(synapse(scene, edge))
             .map_err(|error| kinetics(&edge.origin, "this edge", &error))?;
     }
-    simulation.groups(scene.groups.clone());
+    for bulk in &scene.bulk {
+        simulation
+            .bulk(synapses(scene, bulk))
+            .map_err(|error| kinetics(&bulk.origin, "these edges", &error))?;
+    }
+    simulation.groups(scene.all_groups());
     preset(&mut simulation, scene)?;
     observe(&mut simulation, scene)?;
     intervene(&mut simulation, scene)?;
@@ -98,37 +109,46 @@ fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnostic {
 
 /// Sets what the scene sets by path, so that whatever is derived from start values follows.
 fn preset(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
-    for (address, value) in paths::set(scene, simulation.names())? {
-        simulation.preset(address, value).map_err(|e| {
-            let path = simulation.names().path(address);
-            Diagnostic::new(format!("`{path}` cannot be set: {e}"))
-        })?;
+    for (targets, value) in paths::set(scene, simulation.names())? {
+        for address in targets.single {
+            simulation.preset(address, value).map_err(|e| {
+                let path = simulation.names().path(address);
+                Diagnostic::new(format!("`{path}` cannot be set: {e}"))
+            })?;
+        }
+        for target in &targets.bulk {
+            address::write_bulk(&mut simulation.world, target, |_, _| value)
+                .map_err(|e| Diagnostic::new(format!("`{}` cannot be set: {e}", target.path)))?;
+        }
     }
     Ok(())
 }
 
-fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> NeuronSpec {
-    let mut parameters = CellType::default_parameters(definition);
-    for (value, (channel, name)) in parameters
-        .iter_mut()
-        .zip(CellType::parameter_names(definition))
-    {
-        let own = cell
-            .parameters
-            .iter()
-            .find(|(c, p, _)| (c.as_str(), p.as_str()) == (channel, name));
-        if let Some((.., own)) = own {
-            *value = *own;
+fn neuron(
+    scene: &Scene,
+    cell: &Cell,
+    (definition, defaults): (&Arc<CellDefinition>, &[f64]),
+) -> NeuronSpec {
+    let mut parameters = defaults.to_vec();
+    for (channel, name, own) in cell.parameters.iter() {
+        let place =
+            CellType::parameter_names(definition).position(|known| known == (channel, name));
+        if let Some(k) = place {
+            parameters[k] = *own;
         }
     }
+    let (gbar, v) = draw::cell(scene.seed, cell);
     NeuronSpec {
         name: cell.name.clone(),
         definition: definition.clone(),
         parameters,
         area: cell.area,
-        gbar: cell.gbar.clone(),
+        gbar,
         current: cell.current,
-        start: cell.start.clone(),
+        start: Start {
+            v,
+            ..cell.start.clone()
+        },
         negative: scene.negative_conductance,
         homeostat: cell.homeostat.as_ref().map(|h| HomeostatSpec {
             lanes: h.channels.clone(),
@@ -147,14 +167,33 @@ fn neuron(scene: &Scene, cell: &Cell, definition: &Arc<CellDefinition>) -> Neuro
     }
 }
 
+/// Parameters of a kind, those that are given laid over the defaults.
+fn parameters(kind: &SynapseKind, given: &[(String, f64)]) -> Vec<f64> {
+    let own = |name: &str| given.iter().find(|(own, _)| own == name);
+    let parameters = kind.parameters.iter();
+    parameters
+        .map(|(name, default)| own(name).map_or(*default, |(_, value)| *value))
+        .collect()
+}
+
+fn synapses(scene: &Scene, bulk: &Bulk) -> BulkSpec {
+    let kind = &scene.kinds[bulk.kind];
+    let columns = generate::columns(scene, bulk);
+    BulkSpec {
+        generator: bulk.generator.clone(),
+        label: bulk.label.clone(),
+        kind: kind.clone(),
+        parameters: parameters(kind, &bulk.parameters),
+        g: generate::weights(scene, bulk, &columns),
+        area_ratio: generate::area_ratios(scene, &columns),
+        pre: columns.pre,
+        post: columns.post,
+        s: bulk.s,
+    }
+}
+
 fn synapse(scene: &Scene, edge: &Edge) -> EdgeSpec {
     let kind = &scene.kinds[edge.kind];
-    let parameters = kind.parameters.iter().map(|(name, default)| {
-        edge.parameters
-            .iter()
-            .find(|(own, _)| own == name)
-            .map_or(*default, |(_, value)| *value)
-    });
     let area = |cell: usize| scene.cells[cell].area;
     let g = match (edge.g, area(edge.post)) {
         (Conductance::Absolute(g), Some(area)) => g * 1e-6 / area, // nS = 1e-6 mS
@@ -168,7 +207,7 @@ fn synapse(scene: &Scene, edge: &Edge) -> EdgeSpec {
         pre: edge.pre,
         post: edge.post,
         kind: kind.clone(),
-        parameters: parameters.collect(),
+        parameters: parameters(kind, &edge.parameters),
         name: edge.name.clone(),
         g,
         area_ratio,

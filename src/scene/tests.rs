@@ -219,7 +219,7 @@ fn shipped_synapse_kinds_are_as_published() {
 #[test]
 fn five_neuron_scenes_share_their_base() {
     let cpg = read("five_neuron_cpg").expect("ships");
-    let names: Vec<&str> = cpg.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let names: Vec<&str> = cpg.cells.iter().map(|cell| &*cell.name).collect();
     assert_eq!(names, ["F1", "F2", "hub", "S1", "S2"]);
     let tm: Vec<f64> = cpg.cells.iter().map(|cell| cell.parameters[0].2).collect();
     assert_eq!(tm, [2.0, 2.0, 2.0, 20.0, 20.0]);
@@ -284,7 +284,7 @@ fn a_pair_fits_in_25_lines() {
         (Some(-60.0), Some(-55.0))
     );
     assert_eq!(
-        pair.cells[1].parameters,
+        pair.cells[1].parameters[..],
         [("KCa".to_owned(), "tm".to_owned(), 2.0)]
     );
     assert_eq!((pair.edges[1].pre, pair.edges[1].post), (1, 0));
@@ -318,7 +318,7 @@ fn like_follows_chains_and_merges_deeply() {
             ),
         }"#,
     ));
-    let names: Vec<&str> = scene.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let names: Vec<&str> = scene.cells.iter().map(|cell| &*cell.name).collect();
     assert_eq!(names, ["D", "C", "B", "A"]);
     let [d, _, b, a] = scene.cells.as_slice() else {
         panic!("four cells")
@@ -437,7 +437,7 @@ fn a_base_scene_gives_defaults() {
     let scene = folder
         .read("scene.ron")
         .unwrap_or_else(|errors| panic!("{errors}"));
-    let names: Vec<&str> = scene.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let names: Vec<&str> = scene.cells.iter().map(|cell| &*cell.name).collect();
     assert_eq!(names, ["A", "B", "C"]);
     let kd: Vec<f64> = scene.cells.iter().map(|cell| cell.gbar[5]).collect();
     // B is like A as the base says it; C is like A as this scene has it.

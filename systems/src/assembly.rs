@@ -1,13 +1,15 @@
 //! Putting a network together: neurons and edges as entities, and their start state.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use rayon::prelude::*;
 
 use crate::address::{
-    self, Address, CellNames, CellScalar, ChannelNames, ChannelScalar, EdgeNames, EdgeScalar,
-    Names, WriteError, on_width,
+    self, Address, BulkNames, CellScalar, ChannelScalar, EdgeNames, EdgeScalar, Names, WriteError,
+    on_width,
 };
 use crate::calcium::{Calcium, CalciumIntegral, SensedCalcium};
 use crate::channels::{
@@ -15,10 +17,10 @@ use crate::channels::{
     NegativeConductance, Parameters, RateFactor,
 };
 use crate::coupling::{
-    Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation,
+    BulkEdges, Coupling, Edge, EdgeParameters, KindError, Kinds, Strength, SynapticActivation,
 };
 use crate::definition::{CellDefinition, Start, SynapseKind};
-use crate::dic::{self, Linearisation};
+use crate::dic;
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
 use crate::integrate::{Kernel, Planned, Reference, exponential::Workspace, plan::Plan};
 use crate::membrane::{AppliedCurrent, Input, Voltage};
@@ -82,7 +84,7 @@ pub struct ControllerSpec {
 #[derive(Clone, Debug)]
 pub struct NeuronSpec {
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Cell type.
     pub definition: Arc<CellDefinition>,
     /// Kinetic parameters, see [`crate::channels::CellType::parameter_names`].
@@ -124,6 +126,29 @@ pub struct EdgeSpec {
     pub s: Option<f64>,
 }
 
+/// Edges in bulk asked for, between neurons given by index.
+#[derive(Clone, Debug)]
+pub struct BulkSpec {
+    /// Generator they come from, if it has a name.
+    pub generator: Option<String>,
+    /// Name that tells each of them from others that join the same cells, if one is needed.
+    pub label: Option<String>,
+    /// Kind.
+    pub kind: SynapseKind,
+    /// Parameters of the kind.
+    pub parameters: Vec<f64>,
+    /// Presynaptic neurons.
+    pub pre: Arc<Vec<u32>>,
+    /// Postsynaptic neurons.
+    pub post: Arc<Vec<u32>>,
+    /// Conductances (mS/cm² of the postsynaptic membrane).
+    pub g: Vec<f64>,
+    /// Areas of postsynaptic over those of presynaptic cells; empty where all are 1.
+    pub area_ratio: Vec<f64>,
+    /// Start value of s; `None`: the kind's.
+    pub s: Option<f64>,
+}
+
 /// Present until the start: writes to scalars that the start derives wait here for it.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct BeforeStart {
@@ -141,6 +166,7 @@ fn is_derived(address: Address) -> bool {
                 ChannelScalar::Mrna | ChannelScalar::Pool | ChannelScalar::Integral
             )
             | Address::Edge(_, EdgeScalar::S)
+            | Address::Bulk(_, _, EdgeScalar::S)
     )
 }
 
@@ -194,6 +220,15 @@ pub(crate) fn foreseen(world: &World, address: Address) -> Option<f64> {
                 Some(kind.start(start.unwrap_or(DEFAULT_V)))
             })
         }
+        Address::Bulk(bulk, edge, _) => {
+            let edges = address::bulk_edges(world, bulk)?;
+            let release = edges.release(edge)?;
+            release.start.or_else(|| {
+                let start = world.get::<StartState>(entity(release.pre as usize))?.0.v;
+                let kind = world.resource::<Kinds>().get(edges.kind);
+                Some(kind.start(start.unwrap_or(DEFAULT_V)))
+            })
+        }
     }
 }
 
@@ -203,6 +238,8 @@ pub(crate) fn defer(world: &mut World, address: Address, value: f64) -> bool {
         return false;
     }
     match address {
+        // Written to the edge it is the start value, too.
+        Address::Bulk(..) => return false,
         Address::Cell(cell, scalar) => {
             let neuron = world.resource::<Neurons>().entity(cell);
             if let Some(mut start) = world.get_mut::<StartState>(neuron) {
@@ -301,6 +338,14 @@ impl Simulation {
     /// See [`KindError`].
     pub fn edge(&mut self, spec: EdgeSpec) -> Result<Entity, KindError> {
         spawn_edge(&mut self.world, spec)
+    }
+
+    /// Adds edges in bulk.
+    ///
+    /// # Errors
+    /// See [`KindError`].
+    pub fn bulk(&mut self, spec: BulkSpec) -> Result<Entity, KindError> {
+        spawn_bulk(&mut self.world, spec)
     }
 
     /// Names the groups of the network: (name, members by index).
@@ -439,9 +484,13 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
     let entity = world.spawn_empty().id();
     let index = world
         .resource_mut::<Neurons>()
-        .push(entity, &spec.name, capacitance);
-    let names = names_of(&spec);
-    world.resource_mut::<Names>().cells.push(names);
+        .push(entity, spec.name.clone(), capacitance);
+    world.resource_mut::<Names>().enter_cell(
+        spec.name,
+        &spec.definition,
+        spec.homeostat.as_ref().map(|h| h.lanes.as_slice()),
+        spec.controller.as_ref().map(|c| c.lanes.as_slice()),
+    );
     let one = Lane::splat(1.0);
     let mut neuron = world.entity_mut(entity);
     neuron.insert((
@@ -511,25 +560,6 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
     entity
 }
 
-fn names_of(spec: &NeuronSpec) -> CellNames {
-    let lanes = spec.homeostat.as_ref().map_or(&[][..], |h| &h.lanes);
-    let modulated = spec.controller.as_ref().map_or(&[][..], |c| &c.lanes);
-    let channels = spec.definition.channels.iter().enumerate();
-    CellNames {
-        name: spec.name.clone(),
-        channels: channels
-            .map(|(lane, (name, channel))| ChannelNames {
-                name: name.clone(),
-                parameters: channel.parameters.iter().map(|(p, _)| p.clone()).collect(),
-                regulated: lanes.contains(&lane),
-                modulated: modulated.contains(&lane),
-            })
-            .collect(),
-        homeostat: spec.homeostat.is_some(),
-        controller: spec.controller.is_some(),
-    }
-}
-
 /// Adds an edge to a world that holds the engine's resources.
 ///
 /// # Errors
@@ -562,7 +592,7 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
             .map(|(p, _)| p.clone())
             .collect(),
     };
-    world.resource_mut::<Names>().edges.push(names);
+    world.resource_mut::<Names>().enter_edge(names);
     let strength = Strength {
         g: spec.g,
         area_ratio: spec.area_ratio,
@@ -586,6 +616,34 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
     Ok(entity)
 }
 
+/// Adds edges in bulk to a world that holds the engine's resources.
+///
+/// # Errors
+/// See [`KindError`].
+pub fn spawn_bulk(world: &mut World, spec: BulkSpec) -> Result<Entity, KindError> {
+    let mut kinds = world.resource_mut::<Kinds>();
+    let kind = kinds.intern(&spec.kind, &spec.parameters)?;
+    let chemical = kinds.get(kind).is_chemical();
+    let order = world.resource::<Edges>().bulk().len() as u32;
+    world.resource_mut::<Names>().enter_bulk(BulkNames {
+        generator: spec.generator,
+        label: spec.label,
+        kind: spec.kind.name,
+        electrical: !chemical,
+        pre: spec.pre.clone(),
+        post: spec.post.clone(),
+    });
+    let (traits, cells) = ((kind, order, chemical), (spec.pre, spec.post));
+    let mut edges = BulkEdges::new(traits, cells, spec.g, spec.area_ratio, spec.s);
+    // The start looks at every edge; those that join a running network are in time for none.
+    if !world.contains_resource::<BeforeStart>() {
+        start_releases(world, &mut edges);
+    }
+    let entity = world.spawn(edges).id();
+    world.resource_mut::<Edges>().push_bulk(entity);
+    Ok(entity)
+}
+
 /// Brings a world into its start state: threshold voltages are found, protocol entries at t = 0
 /// act, then gates, calcium, homeostatic time constants and controllers are set from what is there.
 ///
@@ -593,7 +651,7 @@ pub fn spawn_edge(world: &mut World, spec: EdgeSpec) -> Result<Entity, KindError
 /// A regulator that the cell type or the conductances do not allow.
 pub fn start(world: &mut World) -> Result<(), RunError> {
     let neurons = world.resource::<Neurons>().clone();
-    let compensated: Vec<usize> = world
+    let compensated: HashSet<usize> = world
         .resource::<Protocol>()
         .entries()
         .iter()
@@ -602,22 +660,39 @@ pub fn start(world: &mut World) -> Result<(), RunError> {
             _ => Vec::new(),
         })
         .collect();
-    for k in 0..neurons.len() {
-        let neuron = neurons.entity(k);
-        let controlled = world.get::<Controller>(neuron).is_some();
-        if controlled || compensated.contains(&k) {
-            find_threshold(world, neuron, neurons.name(k))?;
-        }
+    let measured: Vec<usize> = (0..neurons.len())
+        .filter(|k| {
+            let controlled = world.get::<Controller>(neurons.entity(*k)).is_some();
+            controlled || compensated.contains(k)
+        })
+        .collect();
+    let thresholds: Vec<Result<f64, RunError>> = {
+        let world = &*world;
+        let find = |k: &usize| find_threshold(world, neurons.entity(*k), neurons.name(*k));
+        measured.par_iter().map(find).collect()
+    };
+    for (k, v_th) in measured.into_iter().zip(thresholds) {
+        set_threshold(world, neurons.entity(k), v_th?);
     }
     protocol::act(world);
-    for k in 0..neurons.len() {
+    let rest: Vec<Rest> = {
+        let world = &*world;
+        let at_rest = |k: usize| {
+            let neuron = neurons.entity(k);
+            let start = world.get::<StartState>(neuron).map(|s| &s.0);
+            Rest::of(
+                world,
+                neuron,
+                start.and_then(|s| s.v),
+                start.and_then(|s| s.ca),
+            )
+        };
+        (0..neurons.len()).into_par_iter().map(at_rest).collect()
+    };
+    for (k, rest) in rest.into_iter().enumerate() {
         let neuron = neurons.entity(k);
-        let start = world
-            .get::<StartState>(neuron)
-            .map(|s| s.0.clone())
-            .unwrap_or_default();
-        settle(world, neuron, start.v, start.ca);
-        set_gates(world, neuron, &start);
+        rest.put(world, neuron);
+        set_gates(world, neuron);
         start_regulation(world, neuron, neurons.name(k))?;
     }
     start_synapses(world);
@@ -633,28 +708,28 @@ pub fn start(world: &mut World) -> Result<(), RunError> {
     failure(world).map_or(Ok(()), Err)
 }
 
-fn find_threshold(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
-    let given = world.get::<ThresholdVoltage>(neuron).copied();
-    let v_th = match given {
-        Some(v_th) => v_th.0,
-        None => {
-            let cell = cell_type(world, neuron);
-            let factors = cell.tau_factors(&parameters(world, neuron));
-            let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
-            dic::threshold(cell, &gbar, &factors).ok_or_else(|| RunError::CellType {
-                cell: name.to_string(),
-                cell_type: cell.definition.name.clone(),
-                missing: "`dic` section",
-                regulator: "controller",
-            })?
-        }
-    };
+/// Threshold voltage (mV) of a neuron: the one given, or that of its type's rule.
+fn find_threshold(world: &World, neuron: Entity, name: &str) -> Result<f64, RunError> {
+    if let Some(given) = world.get::<ThresholdVoltage>(neuron) {
+        return Ok(given.0);
+    }
+    let cell = cell_type(world, neuron);
+    let factors = cell.tau_factors(&parameters(world, neuron));
+    let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
+    dic::threshold(cell, &gbar, &factors).ok_or_else(|| RunError::CellType {
+        cell: name.to_string(),
+        cell_type: cell.definition.name.clone(),
+        missing: "`dic` section",
+        regulator: "controller",
+    })
+}
+
+fn set_threshold(world: &mut World, neuron: Entity, v_th: f64) {
     world.entity_mut(neuron).insert(ThresholdVoltage(v_th));
     if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
         controller.v_th = v_th;
         controller.plan = None;
     }
-    Ok(())
 }
 
 fn cell_type(world: &World, neuron: Entity) -> &crate::channels::CellType {
@@ -708,22 +783,40 @@ fn equilibrium(world: &World, neuron: Entity, v: f64) -> f64 {
     let cell = cell_type(world, neuron);
     let factors = cell.tau_factors(&parameters(world, neuron));
     let g = influx_conductances(world, neuron);
-    Linearisation::new(cell, v, &factors)
-        .equilibrium(cell, |lane| g[lane])
-        .ca
+    dic::rest_calcium(cell, v, &factors, |lane| g[lane])
 }
 
 fn settle(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
-    let start = world.get::<StartState>(neuron).and_then(|s| s.0.v);
-    let v = v.or(start).unwrap_or(DEFAULT_V);
-    let cell = cell_type(world, neuron);
-    let ca = ca.unwrap_or_else(|| equilibrium(world, neuron, v));
-    let gates = cell.steady_gates(v, ca);
-    let armed = world.resource::<Detection>().arming(v);
-    put_gates(world, neuron, &gates);
-    world
-        .entity_mut(neuron)
-        .insert((Voltage(v), Calcium(ca), armed));
+    Rest::of(world, neuron, v, ca).put(world, neuron);
+}
+
+/// A neuron's membrane at rest: every gate at its steady state.
+struct Rest {
+    v: f64,
+    ca: f64,
+    gates: [Vec<f64>; 2],
+    armed: Armed,
+}
+
+impl Rest {
+    /// At `v` (mV), or else at the start voltage, and `ca` (µM), or else at its equilibrium.
+    fn of(world: &World, neuron: Entity, v: Option<f64>, ca: Option<f64>) -> Self {
+        let start = world.get::<StartState>(neuron).and_then(|s| s.0.v);
+        let v = v.or(start).unwrap_or(DEFAULT_V);
+        let ca = ca.unwrap_or_else(|| equilibrium(world, neuron, v));
+        Rest {
+            v,
+            ca,
+            gates: cell_type(world, neuron).steady_gates(v, ca),
+            armed: world.resource::<Detection>().arming(v),
+        }
+    }
+
+    fn put(self, world: &mut World, neuron: Entity) {
+        put_gates(world, neuron, &self.gates);
+        let state = (Voltage(self.v), Calcium(self.ca), self.armed);
+        world.entity_mut(neuron).insert(state);
+    }
 }
 
 fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
@@ -744,10 +837,13 @@ fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
 }
 
 /// Gates that the start state sets by name.
-fn set_gates(world: &mut World, neuron: Entity, start: &Start) {
-    if start.gates.is_empty() {
+fn set_gates(world: &mut World, neuron: Entity) {
+    let start = world
+        .get::<StartState>(neuron)
+        .filter(|s| !s.0.gates.is_empty());
+    let Some(StartState(start)) = start.cloned() else {
         return;
-    }
+    };
     let cell = cell_type(world, neuron);
     let (v, ca) = (
         world.get::<Voltage>(neuron).map_or(DEFAULT_V, |v| v.0),
@@ -805,15 +901,35 @@ fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(),
 }
 
 fn start_synapses(world: &mut World) {
-    let mut edges = world.query::<(&Edge, &mut SynapticActivation, &StartActivation)>();
-    let voltage: std::collections::HashMap<Entity, f64> = world
-        .query::<(Entity, &Voltage)>()
-        .iter(world)
-        .map(|(e, v)| (e, v.0))
-        .collect();
-    let kinds = world.resource::<Kinds>().clone();
-    for (edge, mut s, start) in edges.iter_mut(world) {
-        let v = voltage.get(&edge.pre).copied().unwrap_or(DEFAULT_V);
-        s.0 = start.0.unwrap_or_else(|| kinds.get(edge.kind).start(v));
+    let mut edges = world.query::<(&mut SynapticActivation, &Edge, &StartActivation)>();
+    let mut voltages = world.query::<&Voltage>();
+    world.resource_scope(|world, kinds: Mut<Kinds>| {
+        let starts: Vec<f64> = edges
+            .iter(world)
+            .map(|(_, edge, start)| {
+                let v = voltages.get(world, edge.pre).map_or(DEFAULT_V, |v| v.0);
+                start.0.unwrap_or_else(|| kinds.get(edge.kind).start(v))
+            })
+            .collect();
+        for ((mut s, ..), start) in edges.iter_mut(world).zip(starts) {
+            s.0 = start;
+        }
+    });
+    for entity in world.resource::<Edges>().bulk().to_vec() {
+        if let Some(mut edges) = world.entity_mut(entity).take::<BulkEdges>() {
+            start_releases(world, &mut edges);
+            world.entity_mut(entity).insert(edges);
+        }
+    }
+}
+
+/// Sets the activations of edges in bulk to their start values.
+fn start_releases(world: &World, edges: &mut BulkEdges) {
+    let (kinds, neurons) = (world.resource::<Kinds>(), world.resource::<Neurons>());
+    let kind = kinds.get(edges.kind);
+    for release in edges.releases_mut() {
+        let neuron = neurons.entity(release.pre as usize);
+        let v = world.get::<Voltage>(neuron).map_or(DEFAULT_V, |v| v.0);
+        release.s = release.start.unwrap_or_else(|| kind.start(v));
     }
 }

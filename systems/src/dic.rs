@@ -292,6 +292,17 @@ impl Linearisation {
     }
 }
 
+/// Equilibrium calcium (µM) of a cell held at `v` (mV) with conductances `gbar(lane)` (mS/cm²).
+pub fn rest_calcium(
+    cell: &CellType,
+    v: f64,
+    tau_factors: &[Vec<f64>; 2],
+    gbar: impl Fn(usize) -> f64,
+) -> f64 {
+    let at = Linearisation::without_columns(cell, v, tau_factors);
+    at.equilibrium(cell, gbar).ca
+}
+
 fn product(a: Dual<2>, b: Dual<2>) -> Dual<2> {
     Dual {
         value: a.value * b.value,

@@ -1,9 +1,11 @@
 //! Timed interventions. Entries act exactly at their time, in the order of the list where times
 //! are equal; whatever they did is kept as events.
 
+use std::sync::Arc;
+
 use bevy_ecs::prelude::*;
 
-use crate::address::{self, Address, CellScalar, ChannelScalar, Names, on_width};
+use crate::address::{self, Address, BulkScalar, CellScalar, ChannelScalar, Names, on_width};
 use crate::assembly;
 use crate::channels::{Block, CellTypeId, CellTypes, Gbar, Parameters};
 use crate::coupling::Strength;
@@ -52,6 +54,24 @@ pub enum Action {
     Connect {
         /// Edges.
         edges: Vec<usize>,
+        /// False: cut.
+        connected: bool,
+    },
+    /// Changes a scalar of edges in bulk, as one event.
+    Bulk {
+        /// Scalars.
+        targets: BulkScalar,
+        /// How.
+        change: Change,
+    },
+    /// Cuts or restores edges in bulk, as one event.
+    ConnectBulk {
+        /// Which bulk.
+        bulk: usize,
+        /// Places in it.
+        edges: Arc<[u32]>,
+        /// The path they were asked for by.
+        path: String,
         /// False: cut.
         connected: bool,
     },
@@ -105,6 +125,22 @@ pub enum Action {
     },
 }
 
+/// How many scalars change at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// To a value.
+    Set(f64),
+    /// By a factor.
+    Scale(f64),
+    /// Linearly to a value.
+    Ramp {
+        /// Value at the end.
+        to: f64,
+        /// Duration (ms).
+        over_ms: f64,
+    },
+}
+
 /// A timed action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -133,6 +169,8 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 struct ActiveRamp {
     targets: Vec<(Address, f64)>,
+    /// Scalars of edges in bulk with their values at the start.
+    bulk: Option<(BulkScalar, Vec<f64>)>,
     to: f64,
     start: f64,
     end: f64,
@@ -215,12 +253,19 @@ fn move_ramps(world: &mut World, protocol: &mut Protocol, now: f64) {
             return true;
         }
         let x = ((now - ramp.start) / (ramp.end - ramp.start)).clamp(0.0, 1.0);
+        let between = |from: f64| match done {
+            true => ramp.to,
+            false => (ramp.to - from).mul_add(x, from),
+        };
+        if let Some((target, from)) = &ramp.bulk {
+            let written = address::write_bulk(world, target, |k, _| between(from[k]));
+            note_bulk_failure(protocol, target, written);
+            if done {
+                note_bulk(protocol, ramp.end, "ramp", &target.path, Some(ramp.to));
+            }
+        }
         for (target, from) in &ramp.targets {
-            let value = if done {
-                ramp.to
-            } else {
-                (ramp.to - from).mul_add(x, *from)
-            };
+            let value = between(*from);
             let written = address::write(world, *target, value);
             note_failure(world, protocol, *target, written);
             if done {
@@ -251,6 +296,68 @@ fn note_failure(
     {
         protocol.failure = Some(format!("{}: {e}", world.resource::<Names>().path(target)));
     }
+}
+
+fn note_bulk_failure(
+    protocol: &mut Protocol,
+    target: &BulkScalar,
+    written: Result<(), address::WriteError>,
+) {
+    if let Err(e) = written
+        && protocol.failure.is_none()
+    {
+        protocol.failure = Some(format!("{}: {e}", target.path));
+    }
+}
+
+fn note_bulk(protocol: &mut Protocol, t_ms: f64, what: &'static str, path: &str, new: Option<f64>) {
+    let (path, old) = (path.to_owned(), None);
+    protocol.events.push(Event {
+        t_ms,
+        what,
+        path,
+        old,
+        new,
+    });
+}
+
+/// Changes a scalar of edges in bulk.
+fn change_bulk(
+    world: &mut World,
+    protocol: &mut Protocol,
+    t_ms: f64,
+    target: &BulkScalar,
+    change: Change,
+) {
+    let (what, new, written) = match change {
+        Change::Set(to) => (
+            "set",
+            Some(to),
+            address::write_bulk(world, target, |_, _| to),
+        ),
+        Change::Scale(by) => (
+            "scale",
+            None,
+            address::write_bulk(world, target, |_, old| old * by),
+        ),
+        Change::Ramp { to, over_ms } => {
+            let mut from = Vec::with_capacity(target.edges.len());
+            for edge in target.edges.iter() {
+                let value = Address::Bulk(target.bulk, *edge as usize, target.scalar);
+                from.push(address::read(world, value).unwrap_or(f64::NAN));
+            }
+            protocol.ramps.push(ActiveRamp {
+                targets: Vec::new(),
+                bulk: Some((target.clone(), from)),
+                to,
+                start: t_ms,
+                end: t_ms + over_ms,
+            });
+            return;
+        }
+    };
+    note_bulk_failure(protocol, target, written);
+    note_bulk(protocol, t_ms, what, &target.path, new);
 }
 
 /// Writes a scalar and keeps the event.
@@ -298,6 +405,7 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
             let targets = targets.iter().map(from).collect();
             protocol.ramps.push(ActiveRamp {
                 targets,
+                bulk: None,
                 to: *to,
                 start: t_ms,
                 end: t_ms + over_ms,
@@ -323,6 +431,26 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
             for edge in edges {
                 connect(world, protocol, t_ms, *edge, *connected);
             }
+        }
+        Action::Bulk { targets, change } => {
+            change_bulk(world, protocol, t_ms, targets, *change);
+        }
+        Action::ConnectBulk {
+            bulk,
+            edges,
+            path,
+            connected,
+        } => {
+            if let Some(mut columns) = address::bulk_edges_mut(world, *bulk) {
+                for edge in edges.iter() {
+                    columns.connect(*edge as usize, *connected);
+                }
+            }
+            let (what, new) = match connected {
+                true => ("restore", 1.0),
+                false => ("cut", 0.0),
+            };
+            note_bulk(protocol, t_ms, what, path, Some(new));
         }
         Action::Current { cells, for_ms } => {
             for (cell, amplitude) in cells {
@@ -398,7 +526,7 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
             for cell in cells {
                 let neuron = world.resource::<Neurons>().entity(*cell);
                 assembly::reset(world, neuron, *v, *ca);
-                let path = world.resource::<Names>().cells[*cell].name.clone();
+                let path = world.resource::<Names>().cells[*cell].name.to_string();
                 let new = address::read(world, Address::Cell(*cell, CellScalar::Ca));
                 protocol.events.push(Event {
                     t_ms,
@@ -423,7 +551,7 @@ fn note_switch(
     let cell = &world.resource::<Names>().cells[cell];
     let path = match lane {
         Some(lane) => format!("{}.{}", cell.name, cell.channels[lane].name),
-        None => cell.name.clone(),
+        None => cell.name.to_string(),
     };
     let new = Some(if on { 1.0 } else { 0.0 });
     protocol.events.push(Event {

@@ -4,6 +4,8 @@
 //! Time is exact: the grid is `k dt`, never a running sum. A protocol time off the grid splits its
 //! step in two and the grid goes on.
 
+use std::sync::Arc;
+
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
 
@@ -41,15 +43,15 @@ pub struct NeuronIndex(pub u32);
 pub struct Neurons {
     entities: Vec<Entity>,
     capacitance: Vec<f64>,
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
 }
 
 impl Neurons {
     /// Enters a neuron and returns its index.
-    pub fn push(&mut self, entity: Entity, name: &str, capacitance: f64) -> NeuronIndex {
+    pub fn push(&mut self, entity: Entity, name: Arc<str>, capacitance: f64) -> NeuronIndex {
         self.entities.push(entity);
         self.capacitance.push(capacitance);
-        self.names.push(name.to_string());
+        self.names.push(name);
         NeuronIndex(self.entities.len() as u32 - 1)
     }
 
@@ -79,29 +81,42 @@ impl Neurons {
     }
 }
 
-/// Scratch: edges by their place in the scene.
+/// Scratch: edges by their place in the scene, those that are entities and those in bulk.
 #[derive(Resource, Clone, Debug, Default)]
-pub struct Edges(Vec<Entity>);
+pub struct Edges {
+    single: Vec<Entity>,
+    bulk: Vec<Entity>,
+}
 
 impl Edges {
     /// Enters an edge.
     pub fn push(&mut self, entity: Entity) {
-        self.0.push(entity);
+        self.single.push(entity);
     }
 
-    /// Number of edges.
+    /// Enters edges in bulk.
+    pub fn push_bulk(&mut self, entity: Entity) {
+        self.bulk.push(entity);
+    }
+
+    /// Number of edges that are entities.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.single.len()
     }
 
-    /// Whether there are none.
+    /// Whether no edge is an entity.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.single.is_empty()
     }
 
     /// Entity of an edge.
     pub fn entity(&self, index: usize) -> Entity {
-        self.0[index]
+        self.single[index]
+    }
+
+    /// Entities that hold edges in bulk.
+    pub fn bulk(&self) -> &[Entity] {
+        &self.bulk
     }
 }
 

@@ -87,7 +87,7 @@ fn beside(text: &str, scene: &str) -> Result<Scene, Diagnostics> {
 
 /// Whether the tables of a scene are built in no time.
 fn is_small(scene: &Scene) -> bool {
-    scene.cells.len() <= 8 && scene.edges.len() <= 16
+    scene.cells.len() <= 8 && scene.edge_count() <= 16
 }
 
 /// Shows errors as a person sees them, on a terminal and in a file.

@@ -38,6 +38,7 @@ pub fn lint(scene: &Scene, network: &Simulation) -> Diagnostics {
     edges::without_weight(&network, &mut lints);
     edges::junction_twice(&network, &mut lints);
     edges::open_at_rest(&network, &mut lints);
+    edges::in_bulk(&network, &mut lints);
     windows::in_transient(&network, &mut lints);
     windows::too_short(&network, &mut lints);
     regulation::negative_references(&network, &mut lints);

@@ -1,6 +1,6 @@
 //! Regulators that are asked for what they cannot do, or work against the protocol.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use homarus_systems::{
     address::{Address, CellScalar, ChannelScalar},
@@ -35,7 +35,7 @@ pub(super) fn negative_references(network: &Network<'_>, lints: &mut Diagnostics
         }
     }
     for (entry, actions) in &network.protocol {
-        let mut moved = Vec::new();
+        let mut moved = BTreeSet::new();
         for action in actions {
             let (Action::Set { targets, to } | Action::Ramp { targets, to, .. }) = action else {
                 continue;
@@ -48,9 +48,7 @@ pub(super) fn negative_references(network: &Network<'_>, lints: &mut Diagnostics
                         CellScalar::GS => controller.g_s = *to,
                         _ => controller.g_u = *to,
                     }
-                    if !moved.contains(&cell) {
-                        moved.push(cell);
-                    }
+                    moved.insert(cell);
                 }
             }
         }

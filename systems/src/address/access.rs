@@ -1,14 +1,14 @@
 //! Reading and writing scalars of a world.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bevy_ecs::prelude::*;
 
-use super::{Address, CellScalar, ChannelScalar, EdgeScalar};
+use super::{Address, BulkScalar, CellScalar, ChannelScalar, EdgeScalar};
 use crate::assembly::ThresholdVoltage;
 use crate::calcium::Calcium;
 use crate::channels::{Block, CellTypeId, CellTypes, Gbar, Parameters, RateFactor};
-use crate::coupling::{Edge, EdgeParameters, Kinds, Strength, SynapticActivation};
+use crate::coupling::{BulkEdges, Edge, EdgeParameters, Kinds, Strength, SynapticActivation};
 use crate::homeostasis::Homeostat;
 use crate::membrane::{AppliedCurrent, Voltage};
 use crate::neuromodulation::{Controller, Modulated};
@@ -66,7 +66,60 @@ pub fn read(world: &World, address: Address) -> Option<f64> {
                 EdgeScalar::Parameter(k) => world.get::<EdgeParameters>(entity)?.0.get(k).copied(),
             }
         }
+        Address::Bulk(bulk, edge, scalar) => {
+            let edges = bulk_edges(world, bulk)?;
+            match scalar {
+                EdgeScalar::G => Some(edges.g(edge)),
+                EdgeScalar::S => edges.s(edge),
+                EdgeScalar::Parameter(_) => None,
+            }
+        }
     }
+}
+
+/// Edges of a bulk.
+pub(crate) fn bulk_edges(world: &World, bulk: usize) -> Option<&BulkEdges> {
+    let entity = *world.resource::<Edges>().bulk().get(bulk)?;
+    world.get::<BulkEdges>(entity)
+}
+
+/// Edges of a bulk, to be written.
+pub(crate) fn bulk_edges_mut(world: &mut World, bulk: usize) -> Option<Mut<'_, BulkEdges>> {
+    let entity = *world.resource::<Edges>().bulk().get(bulk)?;
+    world.get_mut::<BulkEdges>(entity)
+}
+
+/// Writes one scalar of many edges in bulk; `value` is told the place in `edges` and the old value.
+///
+/// # Errors
+/// The scalar does not exist.
+pub fn write_bulk(
+    world: &mut World,
+    target: &BulkScalar,
+    mut value: impl FnMut(usize, f64) -> f64,
+) -> Result<(), WriteError> {
+    let mut edges = bulk_edges_mut(world, target.bulk).ok_or(WriteError::Missing)?;
+    match target.scalar {
+        EdgeScalar::G => {
+            for (k, edge) in target.edges.iter().enumerate() {
+                let g = value(k, edges.g(*edge as usize));
+                edges.set_g(*edge as usize, g);
+            }
+        }
+        EdgeScalar::S => {
+            // Edges that had and get the same activation go on sharing it.
+            let mut wanted: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+            for (k, edge) in target.edges.iter().enumerate() {
+                let s = edges.s(*edge as usize).ok_or(WriteError::Missing)?;
+                wanted.entry(value(k, s).to_bits()).or_default().push(*edge);
+            }
+            for (bits, own) in wanted {
+                edges.set_s(&own, f64::from_bits(bits));
+            }
+        }
+        EdgeScalar::Parameter(_) => return Err(WriteError::Missing),
+    }
+    Ok(())
 }
 
 fn read_cell(world: &World, neuron: Entity, scalar: CellScalar) -> Option<f64> {
@@ -170,6 +223,15 @@ pub fn write(world: &mut World, address: Address, value: f64) -> Result<(), Writ
                         .0 = value;
                 }
                 EdgeScalar::Parameter(k) => write_edge_parameter(world, entity, k, value)?,
+            }
+            Ok(())
+        }
+        Address::Bulk(bulk, edge, scalar) => {
+            let mut edges = bulk_edges_mut(world, bulk).ok_or(WriteError::Missing)?;
+            match scalar {
+                EdgeScalar::G => edges.set_g(edge, value),
+                EdgeScalar::S => edges.set_s(&[edge as u32], value),
+                EdgeScalar::Parameter(_) => return Err(WriteError::Missing),
             }
             Ok(())
         }
@@ -277,7 +339,7 @@ impl Rehearsal {
         match address {
             Address::Channel(cell, ..) => self.compile_cell(world, cell),
             Address::Edge(edge, _) => self.compile_edge(world, edge),
-            Address::Cell(..) => Ok(()),
+            Address::Cell(..) | Address::Bulk(..) => Ok(()),
         }
     }
 

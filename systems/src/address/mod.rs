@@ -7,9 +7,12 @@
 mod access;
 mod names;
 
-pub(crate) use access::on_width;
-pub use access::{Rehearsal, WriteError, read, write};
-pub use names::{CellNames, ChannelNames, EdgeNames, Names, PathError};
+pub use access::{Rehearsal, WriteError, read, write, write_bulk};
+pub(crate) use access::{bulk_edges, bulk_edges_mut, on_width};
+pub use names::{
+    BulkNames, BulkScalar, CellNames, ChannelNames, EdgeNames, Names, PathError, SelectedEdges,
+    Targets,
+};
 
 /// A scalar of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +72,8 @@ pub enum Address {
     Channel(usize, usize, ChannelScalar),
     /// Of an edge.
     Edge(usize, EdgeScalar),
+    /// Of an edge in bulk: which bulk, and the place in it.
+    Bulk(usize, usize, EdgeScalar),
 }
 
 /// Which values a scalar may be given.
@@ -164,9 +169,11 @@ impl Address {
                 .iter()
                 .find(|(s, ..)| *s == scalar)
                 .map_or("", |(_, _, unit)| unit),
-            Address::Edge(_, EdgeScalar::G) => "mS/cm²",
-            Address::Edge(_, EdgeScalar::S) => "1",
-            Address::Edge(_, EdgeScalar::Parameter(_)) => "",
+            Address::Edge(_, scalar) | Address::Bulk(_, _, scalar) => match scalar {
+                EdgeScalar::G => "mS/cm²",
+                EdgeScalar::S => "1",
+                EdgeScalar::Parameter(_) => "",
+            },
         }
     }
 
@@ -198,7 +205,7 @@ impl Address {
                 | ChannelScalar::Integral
                 | ChannelScalar::Parameter(_) => Domain::Any,
             },
-            Address::Edge(_, scalar) => match scalar {
+            Address::Edge(_, scalar) | Address::Bulk(_, _, scalar) => match scalar {
                 EdgeScalar::G => Domain::NotNegative,
                 EdgeScalar::S => Domain::Fraction,
                 EdgeScalar::Parameter(_) => Domain::Any,

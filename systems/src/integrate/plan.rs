@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use bevy_ecs::prelude::*;
+use rayon::prelude::*;
 
 use super::columns::{AllColumns, Columns};
 use crate::channels::{CellTypeId, WIDTHS};
@@ -139,6 +140,8 @@ pub struct PiecePlan {
     pub sources: Vec<[u32; LANES]>,
     /// Conductances (mS/cm²) of the edges of a vector.
     pub weights: Vec<Row>,
+    /// Their places in [`Coupling::chemical`].
+    edges: Vec<[u32; LANES]>,
     /// Weak junctions by block.
     pub junctions: Vec<Junction>,
     /// Releases by part and kind.
@@ -148,6 +151,18 @@ pub struct PiecePlan {
 }
 
 impl PiecePlan {
+    /// Takes over changed weights.
+    fn reweigh(&mut self, coupling: &Coupling) {
+        let edges = coupling.chemical();
+        for (weights, places) in self.weights.iter_mut().zip(&self.edges) {
+            for (weight, place) in weights.iter_mut().zip(places) {
+                if let Some(edge) = edges.get(*place as usize) {
+                    *weight = edge.g;
+                }
+            }
+        }
+    }
+
     /// Number of neurons.
     pub fn len(&self) -> usize {
         self.blocks.iter().map(|block| block.len).sum()
@@ -161,7 +176,8 @@ pub struct Plan {
     pub sizes: Sizes,
     pieces: Vec<PiecePlan>,
     rows: Vec<TableRows>,
-    coupling: Option<u64>,
+    /// See [`Coupling::generation`].
+    coupling: Option<(u64, u64)>,
     /// Counts plans.
     generation: u64,
 }
@@ -204,15 +220,20 @@ impl Plan {
         kinds: &Kinds,
         neurons: &Neurons,
     ) -> (&[PiecePlan], u64) {
-        if self.coupling != Some(coupling.generation()) || !self.holds(columns) {
+        let (edges, weights) = coupling.generation();
+        if self.coupling.map(|(edges, _)| edges) != Some(edges) || !self.holds(columns) {
             let eight = columns.eight.iter().enumerate().map(TableRows::of);
             let sixteen = columns.sixteen.iter().enumerate().map(TableRows::of);
             let thirty_two = columns.thirty_two.iter().enumerate().map(TableRows::of);
             self.rows = eight.chain(sixteen).chain(thirty_two).collect();
             self.pieces = pieces(&self.rows, coupling, kinds, neurons, self.sizes);
-            self.coupling = Some(coupling.generation());
             self.generation += 1;
+        } else if self.coupling != Some((edges, weights)) {
+            self.pieces
+                .par_iter_mut()
+                .for_each(|piece| piece.reweigh(coupling));
         }
+        self.coupling = Some((edges, weights));
         (&self.pieces, self.generation)
     }
 
@@ -424,9 +445,15 @@ impl Wiring<'_> {
         let from = piece.segments.len();
         let mut edges = Vec::new();
         for (lane, neuron) in neurons.iter().enumerate() {
-            for edge in self.coupling.chemical_into(neuron.0 as usize) {
+            let places = self.coupling.first_into(neuron.0 as usize)..;
+            for (edge, place) in self
+                .coupling
+                .chemical_into(neuron.0 as usize)
+                .iter()
+                .zip(places)
+            {
                 let kind = self.coupling.sites[edge.site as usize].kind;
-                edges.push((kind, lane, self.site[edge.site as usize], edge.g));
+                edges.push((kind, lane, self.site[edge.site as usize], (edge.g, place)));
             }
         }
         // Stable: within a kind and a neuron, edges keep the scene's order.
@@ -434,13 +461,15 @@ impl Wiring<'_> {
         for alike in edges.chunk_by(|a, b| a.0 == b.0) {
             let first = piece.sources.len();
             for own in alike.chunk_by(|a, b| a.1 == b.1) {
-                for (depth, (_, lane, site, g)) in own.iter().enumerate() {
+                for (depth, (_, lane, site, (g, place))) in own.iter().enumerate() {
                     if first + depth == piece.sources.len() {
                         piece.sources.push([silent; LANES]);
                         piece.weights.push([0.0; LANES]);
+                        piece.edges.push([u32::MAX; LANES]);
                     }
                     piece.sources[first + depth][*lane] = *site;
                     piece.weights[first + depth][*lane] = *g;
+                    piece.edges[first + depth][*lane] = *place;
                 }
             }
             piece.segments.push(Segment {
