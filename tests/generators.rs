@@ -644,6 +644,20 @@ fn mistakes_are_told_with_a_fix() {
     );
 }
 
+/// What refers to cells that are refused is not called unknown.
+#[test]
+fn a_refused_population_is_told_alone() {
+    let generator = r#"generators: { "x": (rule: Ring, pre: "E", post: "E", kind: "tanh", g: 0.1) }, rhythms: [(name: "r", cells: ["E[3]"])]"#;
+    let cells = |count: &str| {
+        let cells = format!("cells: {{ \"E\": (count: {count}, {}) }},", stg(0, -60.0));
+        scene_text(1.0, 0.05, &format!("{cells}\n{generator}"))
+    };
+    for count in ["0", "1e3", "1_000_000_000_000"] {
+        let errors = read_text(&cells(count), "scene.ron", None).unwrap_err();
+        assert_eq!(errors.errors().len(), 1, "{}", errors.render(false, 120));
+    }
+}
+
 /// More edges than memory holds are refused before any of them is made.
 #[test]
 fn a_network_that_does_not_fit_is_refused_before_it_is_built() {

@@ -68,9 +68,16 @@ pub(super) fn scene(
         Some(_) => fields.optional("cells"),
         None => fields.required("cells"),
     };
-    if cells.or(networks).is_none() {
+    if let Some(node) = cells {
+        network.read_cells(node, errors);
+    }
+    if let Some(node) = networks {
+        network.read_networks(node, errors);
+    }
+    network.check_sizes(errors);
+    if cells.or(networks).is_none() || network.refused {
         // Whatever else is written refers to cells; it is judged once there are some.
-        for name in [
+        const REFERRING: [&str; 8] = [
             "groups",
             "edges",
             "generators",
@@ -79,19 +86,13 @@ pub(super) fn scene(
             "windows",
             "rhythms",
             "samples",
-        ] {
+        ];
+        for name in REFERRING {
             fields.optional(name);
         }
         fields.finish(errors);
         return None;
     }
-    if let Some(node) = cells {
-        network.read_cells(node, errors);
-    }
-    if let Some(node) = networks {
-        network.read_networks(node, errors);
-    }
-    network.check_sizes(errors);
     network.begin_lookup();
     if let Some(node) = fields.optional("groups") {
         network.read_groups(node, errors);
@@ -239,6 +240,8 @@ pub(super) struct Network<'l> {
     pub(super) bulk: Vec<Bulk>,
     /// Whether every edge in bulk could be read.
     pub(super) bulk_fine: bool,
+    /// Whether cells are missing, so that nothing that refers to cells can be judged.
+    refused: bool,
 }
 
 /// What a name at the top of a scene stands for.
@@ -288,6 +291,7 @@ impl<'l> Network<'l> {
             edges: Vec::new(),
             bulk: Vec::new(),
             bulk_fine: true,
+            refused: false,
         }
     }
 
@@ -342,10 +346,7 @@ impl<'l> Network<'l> {
                         let cell = cell.as_ref().map(own);
                         self.push(name, cell);
                     }
-                    if count.is_none() {
-                        // So that the scene is not taken for whole.
-                        self.push(Arc::from(format!("{}[0]", key.text)), None);
-                    }
+                    self.refused |= count.is_none();
                     let cells = first..self.cells.len();
                     self.populations.push((key.text.clone(), cells.clone()));
                     Named::Population(first, cells.len())
@@ -457,9 +458,7 @@ impl<'l> Network<'l> {
                     .help("a path could mean either; rename one of them"),
                 );
             }
-            if self.network(key, node, errors).is_none() {
-                self.bulk_fine = false;
-            }
+            self.refused |= self.network(key, node, errors).is_none();
         }
     }
 
