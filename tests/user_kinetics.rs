@@ -450,9 +450,10 @@ fn a_broken_file_beside_the_scene_is_named() {
         0.05,
         r#"include: ["bad.ron"], cells: { "A": (cell: "stg") }"#,
     );
-    let here = std::env::temp_dir();
+    let elsewhere = Folder::new("broken-elsewhere", &[]);
+    let elsewhere = std::path::PathBuf::from(elsewhere.path(""));
     assert!(
-        read_text(&text, "scene.ron", Some(&here)).is_err(),
+        read_text(&text, "scene.ron", Some(&elsewhere)).is_err(),
         "not there"
     );
     let errors = std::panic::catch_unwind(|| folder.read(&text)).expect_err("wrong");
