@@ -273,7 +273,7 @@ pub fn trains(simulation: &Simulation) -> Vec<Vec<f64>> {
 
 fn kernel(integrator: Integrator) -> &'static str {
     match integrator {
-        Integrator::Exponential => homarus_systems::integrate::kernel_name(),
+        Integrator::Exponential | Integrator::Accurate => homarus_systems::integrate::kernel_name(),
         Integrator::Reference => "direct",
     }
 }

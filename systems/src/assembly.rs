@@ -21,7 +21,7 @@ use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic::{self, Linearisation};
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
 use crate::integrate::{
-    Planned, Reference,
+    Accurate, Planned, Reference, accurate,
     exponential::{Buffers, Signals},
 };
 use crate::membrane::{AppliedCurrent, Input, Voltage};
@@ -405,6 +405,8 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.init_resource::<Coupling>();
     world.init_resource::<Signals>();
     world.init_resource::<Buffers>();
+    world.init_resource::<Accurate>();
+    world.init_resource::<accurate::Scratch>();
     world.init_resource::<Reference>();
     world.init_resource::<Detection>();
     world.init_resource::<Spikes>();

@@ -169,6 +169,17 @@ impl Gate {
         &self.inf
     }
 
+    /// Programs of the steady state, without its factor of calcium where it is tabulated
+    /// ([`CellType::calcium_gates`]), and of the time constant (ms, without the per-cell factor).
+    pub fn programs(&self) -> (&Program, &Program) {
+        (&self.inf_of_v, &self.tau)
+    }
+
+    /// Whether every neuron has a factor of its own on the time constant.
+    pub fn has_tau_factor(&self) -> bool {
+        self.tau_factor.is_some()
+    }
+
     /// Steady state and time constant (ms, without the per-cell factor) of eight neurons.
     #[inline(always)]
     pub fn eval_lanes(&self, at: &Variables<Lanes>) -> ([f64; BLOCK], [f64; BLOCK]) {

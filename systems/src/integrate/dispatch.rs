@@ -5,8 +5,10 @@
 //! The only unsafe code of the engine: calls of functions whose processor features have been found
 //! present.
 
+use super::accurate::{self, Batch};
 use super::exponential::{Coupled, Piece, run_coupled, run_piece};
 use super::reference::{Ode, StepError, integrate};
+use crate::simd::Portable;
 
 /// A vector width with fused operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,4 +92,30 @@ dispatched! {
 dispatched! {
     /// Integrates a network as one ODE from `t0` to `t1` (ms).
     ode(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> = integrate
+}
+
+/// Takes a batch of neurons through its window by the accurate scheme.
+pub fn batch(batch: Batch) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use crate::simd::{avx2::Avx2, avx512::Avx512};
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+        fn avx512(batch: Batch) {
+            // SAFETY: this function runs only where the features have been detected.
+            accurate::run(unsafe { Avx512::new() }, batch)
+        }
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2(batch: Batch) {
+            // SAFETY: this function runs only where the features have been detected.
+            accurate::run(unsafe { Avx2::new() }, batch)
+        }
+        match Kernel::detect() {
+            // SAFETY: the features that `avx512` is compiled for have been detected.
+            Kernel::Avx512 => return unsafe { avx512(batch) },
+            // SAFETY: the features that `avx2` is compiled for have been detected.
+            Kernel::Avx2 => return unsafe { avx2(batch) },
+            Kernel::Portable => {}
+        }
+    }
+    accurate::run(Portable, batch)
 }

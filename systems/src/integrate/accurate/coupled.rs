@@ -1,0 +1,360 @@
+//! A coupled network through a window: inside it every neuron goes alone, and feels its partners
+//! by conductances and currents that are parabolas of time.
+//!
+//! In a first pass the partners' voltages are extrapolated from the end of the window before. A
+//! synapse's s follows its presynaptic voltage slowly, so what that errs by is small, and s itself
+//! is moved along the true path afterwards. A junction feels its partner at once: cells that have
+//! one, and all cells if a synapse is fast, go through the window a second time, with the paths
+//! that their partners took in the first.
+
+use super::lanes::{Failure, Hermite, Member, Point};
+use super::plan::{INPUT, Plan, rate};
+use super::table::SmoothTable;
+use crate::coupling::{Coupling, Kinds};
+use crate::math;
+use crate::membrane::Input;
+use crate::observe::{Detection, Spike};
+
+/// Longest window (ms).
+pub const WINDOW: f64 = 0.2;
+/// Sum of a cell's gap conductances times window/C up to which two passes suffice.
+const GAP_LIMIT: f64 = 0.1;
+/// How far a voltage is extrapolated at most (mV).
+const FARTHEST: f64 = 20.0;
+/// Rate (1/ms) from which a synapse is fast.
+const FAST: f64 = 1.0;
+
+/// Neurons of one cell type.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// Records, one after the other.
+    pub records: Vec<f64>,
+    /// Their neurons.
+    pub members: Vec<Member>,
+    /// All places, then those of the second pass.
+    pub all: Vec<u32>,
+    again: Vec<u32>,
+}
+
+/// Steady state and 1/tau of a synapse kind over V_pre.
+#[derive(Debug)]
+pub struct SiteTable {
+    table: SmoothTable,
+    fast: bool,
+}
+
+impl SiteTable {
+    /// Samples a kind.
+    pub fn new(kinds: &Kinds, kind: u32) -> Self {
+        let kind = kinds.get(kind);
+        let table = SmoothTable::build(2, |v, row| {
+            let (inf, tau) = kind.gate(v);
+            row[0] = inf;
+            row[1] = rate(tau);
+        });
+        let fast = (-150..=150).any(|v| rate(kind.gate(f64::from(v)).1) > FAST);
+        SiteTable { table, fast }
+    }
+}
+
+/// Scratch of a coupled network, by neuron. The slopes belong to the state of a run: they are what
+/// voltages are extrapolated from.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// Rate of V (mV/ms) at the end of the last window.
+    pub slope: Vec<f64>,
+    /// V at the start, in the middle and at the end of a window.
+    voltage: [Vec<f64>; 3],
+    input: [Vec<Input>; 3],
+    paths: Vec<Vec<Point>>,
+    again: Vec<bool>,
+    /// s of each site at the start, in the middle and at the end.
+    s: Vec<[f64; 3]>,
+}
+
+/// A coupled network and the stretch that it is taken through.
+pub struct Network<'a> {
+    /// Cell types.
+    pub plans: &'a [Plan],
+    /// Neurons, by cell type.
+    pub groups: &'a mut [Group],
+    /// Synapse kinds.
+    pub sites: &'a [Option<SiteTable>],
+    /// Coupling.
+    pub coupling: &'a mut Coupling,
+    /// Kinds.
+    pub kinds: &'a Kinds,
+    /// Scratch.
+    pub signals: &'a mut Signals,
+    /// Tolerance.
+    pub tolerance: f64,
+    /// Spike detection.
+    pub detection: Detection,
+    /// Spikes found.
+    pub spikes: &'a mut Vec<Spike>,
+    /// Neurons given up.
+    pub failures: &'a mut Vec<Failure>,
+}
+
+impl Signals {
+    fn fit(&mut self, n: usize) {
+        self.slope.resize(n, 0.0);
+        self.paths.resize(n, Vec::new());
+        self.again.resize(n, false);
+        for voltage in &mut self.voltage {
+            voltage.resize(n, 0.0);
+        }
+        for input in &mut self.input {
+            input.resize(n, Input::default());
+        }
+    }
+}
+
+impl Network<'_> {
+    /// Takes the network from `from` to `to` (ms).
+    pub fn run(&mut self, from: f64, to: f64, neurons: usize) {
+        self.signals.fit(neurons);
+        self.publish();
+        let longest = self.longest_window();
+        let count = ((to - from) / longest - 1e-9).ceil().max(1.0);
+        for k in 0..count as usize {
+            // Multiples of a part, never a running sum.
+            let at = |k: usize| (to - from).mul_add(k as f64 / count, from);
+            let (start, end) = (
+                at(k),
+                if k + 1 == count as usize {
+                    to
+                } else {
+                    at(k + 1)
+                },
+            );
+            self.window(start, end - start);
+            if !self.failures.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Voltages at the start of a window.
+    fn publish(&mut self) {
+        for (group, plan) in self.groups.iter().zip(self.plans) {
+            let records = group.records.chunks_exact(plan.record());
+            for (record, member) in records.zip(&group.members) {
+                self.signals.voltage[0][member.neuron as usize] = record[0];
+            }
+        }
+    }
+
+    /// The longest window that two passes can serve; marks the cells that need both.
+    fn longest_window(&mut self) -> f64 {
+        let mut longest = WINDOW;
+        let fast = self.coupling.sites.iter().any(|site| {
+            let table = &self.sites[site.kind as usize];
+            table.as_ref().is_some_and(|t| t.fast)
+        });
+        for (group, plan) in self.groups.iter_mut().zip(self.plans) {
+            group.again.clear();
+            for (place, member) in group.members.iter_mut().enumerate() {
+                let neuron = member.neuron as usize;
+                let voltage = &self.signals.voltage[0];
+                let junctions = self.coupling.junctions(self.kinds, voltage, neuron);
+                let (mut joined, mut total) = (false, 0.0);
+                for (_, g) in junctions {
+                    joined = true;
+                    total += g;
+                }
+                if total > 0.0 {
+                    longest = longest.min(GAP_LIMIT * plan.capacitance / total);
+                }
+                member.trial = joined || fast;
+                self.signals.again[neuron] = member.trial;
+                if member.trial {
+                    group.again.push(place as u32);
+                }
+            }
+        }
+        longest
+    }
+
+    fn window(&mut self, start: f64, length: f64) {
+        self.extrapolate(length);
+        self.couple(length, false);
+        self.advance(start, length, false);
+        let again = self.signals.again.contains(&true);
+        if again {
+            self.take_paths(length);
+            self.couple(length, true);
+            self.advance(start, length, true);
+        }
+        self.take_paths(length);
+        let signals = &mut *self.signals;
+        for (site, s) in self.coupling.sites.iter_mut().zip(&signals.s) {
+            site.s = s[2];
+        }
+        for (neuron, path) in signals.paths.iter().enumerate() {
+            if let Some(end) = path.last() {
+                signals.slope[neuron] = end.slope;
+                signals.voltage[0][neuron] = end.v;
+            }
+        }
+    }
+
+    /// Voltages and activations as they would go on.
+    fn extrapolate(&mut self, length: f64) {
+        let signals = &mut *self.signals;
+        for neuron in 0..signals.slope.len() {
+            let v = signals.voltage[0][neuron];
+            let change = (signals.slope[neuron] * length).clamp(-FARTHEST, FARTHEST);
+            signals.voltage[1][neuron] = 0.5_f64.mul_add(change, v);
+            signals.voltage[2][neuron] = v + change;
+        }
+        signals.s.clear();
+        for site in &self.coupling.sites {
+            let Some(SiteTable { table, .. }) = &self.sites[site.kind as usize] else {
+                continue;
+            };
+            let [v0, v1, v2] = [0, 1, 2].map(|k| signals.voltage[k][site.pre as usize]);
+            let [a, b, c] = [v0, v1, v2].map(|v| table.pair(v));
+            let middle = relax(site.s, a, b, 0.5 * length);
+            let end = relax(middle, b, c, 0.5 * length);
+            signals.s.push([site.s, middle, end]);
+        }
+    }
+
+    /// Voltages and activations along the paths.
+    fn take_paths(&mut self, length: f64) {
+        let signals = &mut *self.signals;
+        for (neuron, path) in signals.paths.iter().enumerate() {
+            let (Some(first), Some(last)) = (path.first(), path.last()) else {
+                continue;
+            };
+            // The middle is such that the parabola has the mean of the path: no charge is lost.
+            let mean = mean(path) / length;
+            signals.voltage[1][neuron] = 0.25 * (6.0 * mean - first.v - last.v);
+            signals.voltage[2][neuron] = last.v;
+        }
+        for (site, s) in self.coupling.sites.iter().zip(&mut signals.s) {
+            let Some(SiteTable { table, .. }) = &self.sites[site.kind as usize] else {
+                continue;
+            };
+            *s = follow(
+                table,
+                &signals.paths[site.pre as usize],
+                site.s,
+                0.5 * length,
+            );
+        }
+    }
+
+    /// Writes what each neuron feels into its record; with `again` those of the second pass.
+    fn couple(&mut self, length: f64, again: bool) {
+        let signals = &mut *self.signals;
+        for k in 0..3 {
+            for (site, s) in self.coupling.sites.iter_mut().zip(&signals.s) {
+                site.s = s[k];
+            }
+            self.coupling
+                .gather(self.kinds, &signals.voltage[k], true, &mut signals.input[k]);
+        }
+        for (site, s) in self.coupling.sites.iter_mut().zip(&signals.s) {
+            site.s = s[0];
+        }
+        for (group, plan) in self.groups.iter_mut().zip(self.plans) {
+            let first = plan.first_input();
+            let records = group.records.chunks_exact_mut(plan.record());
+            for (record, member) in records.zip(&group.members) {
+                if again && !member.trial {
+                    continue;
+                }
+                let [a, b, c] = [0, 1, 2].map(|k| signals.input[k][member.neuron as usize]);
+                let fixed = [record[first + INPUT], record[first + INPUT + 1]];
+                let g = parabola([a, b, c].map(|x| x.conductance + fixed[0]), length);
+                let i = parabola([a, b, c].map(|x| x.current + fixed[1]), length);
+                record[first..first + 3].copy_from_slice(&g);
+                record[first + 3..first + 6].copy_from_slice(&i);
+            }
+        }
+    }
+
+    fn advance(&mut self, start: f64, length: f64, again: bool) {
+        for (group, plan) in self.groups.iter_mut().zip(self.plans) {
+            if again {
+                for place in &group.again {
+                    group.members[*place as usize].trial = false;
+                }
+            }
+            let list = if again { &group.again } else { &group.all };
+            super::super::dispatch::batch(super::lanes::Batch {
+                plan,
+                records: &mut group.records,
+                members: &mut group.members,
+                list,
+                start,
+                length,
+                tolerance: self.tolerance,
+                detection: self.detection,
+                paths: Some(&mut self.signals.paths),
+                spikes: self.spikes,
+                failures: self.failures,
+            });
+            if again {
+                for place in &group.again {
+                    group.members[*place as usize].trial = true;
+                }
+            }
+        }
+    }
+}
+
+/// Coefficients of the parabola through values at the start, in the middle and at the end.
+fn parabola([a, b, c]: [f64; 3], length: f64) -> [f64; 3] {
+    [
+        a,
+        (4.0 * b - 3.0 * a - c) / length,
+        2.0 * (a - 2.0 * b + c) / (length * length),
+    ]
+}
+
+/// Integral of V over a path (mV ms).
+fn mean(path: &[Point]) -> f64 {
+    let mut sum = 0.0;
+    for pair in path.windows(2) {
+        let [a, b] = [pair[0], pair[1]];
+        let h = b.t - a.t;
+        sum += h * (0.5 * (a.v + b.v) + h / 12.0 * (a.slope - b.slope));
+    }
+    sum
+}
+
+/// s after `h` ms in which its steady state moves evenly from that of `a` to that of `b`, (steady
+/// state, rate) both.
+#[inline(always)]
+fn relax(s: f64, a: [f64; 2], b: [f64; 2], h: f64) -> f64 {
+    let z = 0.5 * (a[1] + b[1]) * h;
+    let mean_decay = math::relative_decay(z);
+    let kept = (-z).mul_add(mean_decay, 1.0);
+    kept.mul_add(s - a[0], b[0]) - (b[0] - a[0]) * mean_decay
+}
+
+/// s along a path: at its start, at `middle` (ms) and at its end.
+fn follow(table: &SmoothTable, path: &[Point], s: f64, middle: f64) -> [f64; 3] {
+    let start = s;
+    let (mut s, mut at_middle) = (s, s);
+    let Some(first) = path.first() else {
+        return [s; 3];
+    };
+    let mut a = table.pair(first.v);
+    for pair in path.windows(2) {
+        let [from, to] = [pair[0], pair[1]];
+        let h = to.t - from.t;
+        let half = Hermite::new(from.v, to.v, h * from.slope, h * to.slope).at(0.5);
+        let [b, c] = [half, to.v].map(|v| table.pair(v));
+        let before = s;
+        s = relax(relax(s, a, b, 0.5 * h), b, c, 0.5 * h);
+        if from.t <= middle && middle < to.t {
+            at_middle = (s - before).mul_add((middle - from.t) / h, before);
+        }
+        a = c;
+    }
+    [start, at_middle, s]
+}

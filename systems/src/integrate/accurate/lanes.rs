@@ -1,0 +1,456 @@
+//! Many neurons of a cell type through a window, eight at a time: each takes its own steps, and
+//! when one is at the end of the window the next takes its lane.
+
+use super::plan::Plan;
+use super::ros3::{self, Buffers, Start};
+use crate::observe::{Armed, Detection, Spike};
+use crate::schedule::NeuronIndex;
+use crate::simd::{Eight, LANES, Row, Simd};
+
+/// Longest step (ms).
+const LONGEST: f64 = 5.0;
+/// Rejections in a row after which a neuron is given up.
+const MAX_RETRIES: u32 = 40;
+/// Smallest error that the step control reckons with, in units of the tolerance.
+const LEAST_ERROR: f64 = 1e-10;
+const LEAST_MEMORY: f64 = 1e-4;
+
+/// State of the step control of a neuron. Part of the state of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adaptive {
+    /// Step (ms) to try next.
+    pub h: f64,
+    /// Error of the last step that nothing cut short, in units of the tolerance.
+    pub before: f64,
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Adaptive {
+            h: 1e-3,
+            before: LEAST_MEMORY,
+        }
+    }
+}
+
+/// What a neuron brings along besides its record.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Its index.
+    pub neuron: u32,
+    /// Step control.
+    pub adaptive: Adaptive,
+    /// Spike detection.
+    pub armed: Armed,
+    /// Whether only its path is wanted and its state stays.
+    pub trial: bool,
+}
+
+/// A point of a neuron's path: time in the window (ms), V (mV) and its rate (mV/ms).
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    /// Time in the window (ms).
+    pub t: f64,
+    /// Voltage (mV).
+    pub v: f64,
+    /// Rate of the voltage (mV/ms).
+    pub slope: f64,
+}
+
+/// A neuron that cannot go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Its index.
+    pub neuron: u32,
+    /// Time (ms).
+    pub t_ms: f64,
+    /// Voltage (mV) of the last trial.
+    pub v: f64,
+}
+
+/// Neurons of one cell type and the window that they are taken through.
+pub struct Batch<'a> {
+    /// Cell type.
+    pub plan: &'a Plan,
+    /// Records, one after the other.
+    pub records: &'a mut [f64],
+    /// The neurons of the records.
+    pub members: &'a mut [Member],
+    /// Places of those that are advanced.
+    pub list: &'a [u32],
+    /// Start of the window (ms).
+    pub start: f64,
+    /// Its length (ms).
+    pub length: f64,
+    /// Tolerance.
+    pub tolerance: f64,
+    /// Spike detection.
+    pub detection: Detection,
+    /// Paths by neuron, where they are wanted.
+    pub paths: Option<&'a mut [Vec<Point>]>,
+    /// Spikes found.
+    pub spikes: &'a mut Vec<Spike>,
+    /// Neurons given up.
+    pub failures: &'a mut Vec<Failure>,
+}
+
+/// Base-2 logarithm of a positive number to 0.01: enough for step control, and cheap.
+#[inline(always)]
+fn rough_log2(x: f64) -> f64 {
+    let bits = x.to_bits();
+    let exponent = (bits >> 52) as f64 - 1023.0;
+    let mantissa = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52);
+    exponent + (2.0 - mantissa / 3.0).mul_add(mantissa, -5.0 / 3.0)
+}
+
+/// 2 to the power `x` to 0.3 %, for |x| < 1000.
+#[inline(always)]
+fn rough_exp2(x: f64) -> f64 {
+    let whole = x.floor();
+    let rest = x - whole;
+    let mantissa = 0.343_5_f64.mul_add(rest, 0.656_5).mul_add(rest, 1.0);
+    mantissa * f64::from_bits(((whole + 1023.0) as u64) << 52)
+}
+
+/// log2 0.9
+const SAFETY: f64 = -0.152_003_093_445_049_98;
+
+/// Factor on the step after one that passed with `error`, by the rule of a PI controller.
+#[inline(always)]
+fn growth(error: f64, before: f64) -> f64 {
+    let memory = 0.1 * rough_log2(before);
+    let exponent = (-0.7 / 3.0_f64).mul_add(rough_log2(error.max(LEAST_ERROR)), memory + SAFETY);
+    rough_exp2(exponent).clamp(0.2, 5.0)
+}
+
+/// Factor on the step after one that failed; an error that is no number is of infinite size.
+#[inline(always)]
+fn shrinkage(error: f64) -> f64 {
+    if error.is_finite() {
+        rough_exp2((-1.0 / 3.0_f64).mul_add(rough_log2(error), SAFETY)).max(0.1)
+    } else {
+        0.1
+    }
+}
+
+/// The eight neurons under way.
+struct Lanes {
+    /// Place of each in the batch; `None`: the lane is idle.
+    place: [Option<usize>; LANES],
+    t: Row,
+    h: Row,
+    step: Row,
+    before: Row,
+    retries: [u32; LANES],
+    armed: [Armed; LANES],
+    rows: Vec<Row>,
+}
+
+impl Lanes {
+    fn new(plan: &Plan) -> Self {
+        Lanes {
+            place: [None; LANES],
+            t: [0.0; LANES],
+            h: [1e-3; LANES],
+            step: [1e-3; LANES],
+            before: [1.0; LANES],
+            retries: [0; LANES],
+            armed: [Armed(true); LANES],
+            rows: vec![[0.0; LANES]; plan.record()],
+        }
+    }
+
+    #[inline(always)]
+    fn load(&mut self, lane: usize, place: usize, batch: &Batch) {
+        let n = self.rows.len();
+        let record = &batch.records[place * n..(place + 1) * n];
+        for (row, x) in self.rows.iter_mut().zip(record) {
+            row[lane] = *x;
+        }
+        let member = &batch.members[place];
+        self.place[lane] = Some(place);
+        self.t[lane] = 0.0;
+        self.h[lane] = member.adaptive.h;
+        self.before[lane] = member.adaptive.before;
+        self.armed[lane] = member.armed;
+        self.retries[lane] = 0;
+    }
+
+    #[inline(always)]
+    fn store(&self, lane: usize, place: usize, batch: &mut Batch) {
+        let n = self.rows.len();
+        let record = &mut batch.records[place * n..(place + 1) * n];
+        for (row, x) in self.rows.iter().zip(record).take(batch.plan.first_fixed()) {
+            *x = row[lane];
+        }
+        let member = &mut batch.members[place];
+        member.adaptive = Adaptive {
+            h: self.h[lane],
+            before: self.before[lane],
+        };
+        member.armed = self.armed[lane];
+    }
+}
+
+/// Takes the neurons of a batch through its window.
+#[inline(always)]
+pub fn run<S: Simd>(simd: S, mut batch: Batch) {
+    let plan = batch.plan;
+    let mut buffers = Buffers::new(plan);
+    let mut lanes = Lanes::new(plan);
+    let mut waiting = batch.list.iter();
+    let mut busy = 0;
+    for lane in 0..LANES {
+        match waiting.next() {
+            Some(place) => {
+                lanes.load(lane, *place as usize, &batch);
+                busy += 1;
+            }
+            // An idle lane repeats the first one's start and stands still.
+            None if busy > 0 => {
+                lanes.load(lane, batch.list[0] as usize, &batch);
+                lanes.place[lane] = None;
+            }
+            None => return,
+        }
+    }
+    let (variables, first_fixed) = (plan.variables(), plan.first_fixed());
+    while busy > 0 {
+        for k in 0..LANES {
+            let left = batch.length - lanes.t[k];
+            lanes.step[k] = if lanes.place[k].is_none() {
+                1e-3
+            } else if 1.001 * lanes.h[k] >= left {
+                left
+            } else {
+                lanes.h[k]
+            };
+        }
+        let start = Start {
+            y: &lanes.rows[..first_fixed],
+            fixed: &lanes.rows[first_fixed..],
+            t: &lanes.t,
+            h: &lanes.step,
+        };
+        let error = ros3::attempt(simd, plan, start, batch.tolerance, &mut buffers);
+        let mut accepted = 0_u8;
+        for k in 0..LANES {
+            if lanes.place[k].is_some() && error[k] <= 1.0 {
+                accepted |= 1 << k;
+            }
+        }
+        follow(simd, &mut lanes, accepted, &mut buffers, &mut batch);
+        for k in 0..variables {
+            let next = Eight::load(simd, &buffers.next[k]);
+            let row = &mut lanes.rows[k];
+            next.keep(accepted, Eight::load(simd, row)).store(row);
+        }
+        let row = &mut lanes.rows[variables];
+        let integral = Eight::load(simd, row);
+        (integral + Eight::load(simd, &buffers.integral))
+            .keep(accepted, integral)
+            .store(row);
+        for k in 0..LANES {
+            let Some(place) = lanes.place[k] else {
+                continue;
+            };
+            let mut done = false;
+            let step = lanes.step[k];
+            if accepted >> k & 1 == 1 {
+                let cut = 1.001 * lanes.h[k] >= batch.length - lanes.t[k];
+                let factor = growth(error[k], lanes.before[k]);
+                let wanted = (step * factor).min(LONGEST);
+                lanes.retries[k] = 0;
+                if cut {
+                    // What a step cut short says of longer ones counts in its direction alone.
+                    lanes.h[k] = if factor < 1.0 {
+                        lanes.h[k].min(wanted)
+                    } else {
+                        lanes.h[k].max(wanted)
+                    };
+                    lanes.t[k] = batch.length;
+                    done = true;
+                } else {
+                    lanes.h[k] = wanted;
+                    lanes.before[k] = error[k].max(LEAST_MEMORY);
+                    lanes.t[k] += step;
+                }
+            } else {
+                lanes.h[k] = step * shrinkage(error[k]);
+                lanes.retries[k] += 1;
+                if lanes.retries[k] > MAX_RETRIES {
+                    batch.failures.push(Failure {
+                        neuron: batch.members[place].neuron,
+                        t_ms: batch.start + lanes.t[k],
+                        v: buffers.next[0][k],
+                    });
+                    done = true;
+                }
+            }
+            if done {
+                if !batch.members[place].trial {
+                    lanes.store(k, place, &mut batch);
+                }
+                match waiting.next() {
+                    Some(next) => lanes.load(k, *next as usize, &batch),
+                    None => {
+                        lanes.place[k] = None;
+                        busy -= 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Spikes and paths of the steps that passed.
+#[inline(always)]
+fn follow<S: Simd>(
+    simd: S,
+    lanes: &mut Lanes,
+    accepted: u8,
+    buffers: &mut Buffers,
+    batch: &mut Batch,
+) {
+    let mut crossing = 0_u8;
+    for k in 0..LANES {
+        let acts = batch.detection.acts(lanes.armed[k], buffers.next[0][k]);
+        if accepted >> k & 1 == 1 && acts {
+            crossing |= 1 << k;
+        }
+    }
+    if crossing != 0 {
+        detect(simd, lanes, crossing, buffers, batch);
+    }
+    if batch.paths.is_some() {
+        record(lanes, accepted, buffers, batch);
+    }
+}
+
+/// Appends the steps that passed to the paths.
+fn record(lanes: &Lanes, accepted: u8, buffers: &Buffers, batch: &mut Batch) {
+    let Some(paths) = &mut batch.paths else {
+        return;
+    };
+    for k in 0..LANES {
+        let Some(place) = lanes.place[k] else {
+            continue;
+        };
+        if accepted >> k & 1 == 0 {
+            continue;
+        }
+        let path = &mut paths[batch.members[place].neuron as usize];
+        let (t, h, v) = (lanes.t[k], lanes.step[k], lanes.rows[0][k]);
+        let (slope, next) = (buffers.rates[0][k], buffers.next[0][k]);
+        if t == 0.0 {
+            path.clear();
+        } else {
+            path.pop();
+        }
+        path.push(Point { t, v, slope });
+        // The slope at the end is that of the parabola, until the next step knows better.
+        path.push(Point {
+            t: t + h,
+            v: next,
+            slope: 2.0 * (next - v) / h - slope,
+        });
+    }
+}
+
+/// Follows the spike detection of the lanes in `crossing` through their steps.
+#[inline(always)]
+fn detect<S: Simd>(
+    simd: S,
+    lanes: &mut Lanes,
+    crossing: u8,
+    buffers: &mut Buffers,
+    batch: &mut Batch,
+) {
+    let first_fixed = batch.plan.first_fixed();
+    let from = buffers.rates[0];
+    let start = Start {
+        y: &lanes.rows[..first_fixed],
+        fixed: &lanes.rows[first_fixed..],
+        t: &lanes.t,
+        h: &lanes.step,
+    };
+    let to = ros3::end_slopes(simd, batch.plan, start, buffers);
+    for k in 0..LANES {
+        let (Some(place), true) = (lanes.place[k], crossing >> k & 1 == 1) else {
+            continue;
+        };
+        let (before, after) = (lanes.rows[0][k], buffers.next[0][k]);
+        let spiked = batch.detection.detect(&mut lanes.armed[k], before, after);
+        let member = &batch.members[place];
+        if spiked.is_some() && !member.trial {
+            let h = lanes.step[k];
+            let curve = Hermite::new(before, after, h * from[k], h * to[k]);
+            let fraction = curve.crossing(batch.detection.threshold);
+            batch.spikes.push(Spike {
+                t_ms: batch.start + fraction.mul_add(h, lanes.t[k]),
+                neuron: NeuronIndex(member.neuron),
+            });
+        }
+    }
+}
+
+/// A cubic through two values with given slopes, over 0..1.
+#[derive(Clone, Copy, Debug)]
+pub struct Hermite([f64; 4]);
+
+impl Hermite {
+    /// From both values and both slopes (per length of the step).
+    pub fn new(from: f64, to: f64, slope_from: f64, slope_to: f64) -> Self {
+        let rise = to - from;
+        Hermite([
+            from,
+            slope_from,
+            3.0 * rise - 2.0 * slope_from - slope_to,
+            slope_from + slope_to - 2.0 * rise,
+        ])
+    }
+
+    /// Value at the fraction `x`.
+    #[inline(always)]
+    pub fn at(&self, x: f64) -> f64 {
+        let [a, b, c, d] = self.0;
+        d.mul_add(x, c).mul_add(x, b).mul_add(x, a)
+    }
+
+    /// Fraction at which it crosses `level` upward.
+    pub fn crossing(&self, level: f64) -> f64 {
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..52 {
+            let middle = 0.5 * (low + high);
+            if self.at(middle) > level {
+                high = middle
+            } else {
+                low = middle
+            }
+        }
+        0.5 * (low + high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rough_functions_are_near() {
+        for k in -300..300 {
+            let x = 1.07_f64.powi(k);
+            assert!((rough_log2(x) - libm::log2(x)).abs() < 0.01, "{x}");
+            let y = 0.1 * f64::from(k);
+            assert!((rough_exp2(y) / libm::exp2(y) - 1.0).abs() < 0.004, "{y}");
+        }
+    }
+
+    #[test]
+    fn a_cubic_is_met_exactly() {
+        let f = |x: f64| ((2.0 * x - 1.0) * x + 3.0) * x - 1.0;
+        let curve = Hermite::new(f(0.0), f(1.0), 3.0, 6.0 - 2.0 + 3.0);
+        assert!((curve.at(0.3) - f(0.3)).abs() < 1e-15);
+        assert!((f(curve.crossing(0.5)) - 0.5).abs() < 1e-14);
+    }
+}

@@ -1,0 +1,625 @@
+//! One step of eight neurons of a cell type, each of its own length, by Ros3.
+//!
+//! Ros3 (Sandu, Verwer, Blom, Spee, Carmichael & Potra, Atmos. Environ. 31, 3459, 1997) is an
+//! L-stable Rosenbrock scheme of order 3 with an embedded one of order 2; it takes two right-hand
+//! sides, one Jacobian and three linear solves a step. The Jacobian of a neuron is an arrow: V
+//! depends on every gate, a gate on itself and V (some on Ca), Ca on V and the gates of its
+//! carriers. So `(1/(h gamma) - J) k = b` is solved by eliminating the gates, which leaves two
+//! equations for V and Ca.
+
+use super::plan::{INPUT, Plan, Reversal, rate};
+use super::table::{BINS, PER_MV, SmoothTable};
+use super::tangent::Tangent;
+use crate::calcium;
+use crate::kinetics::{Lanes, Number, Variables};
+use crate::simd::{Eight, LANES, Real, Row, Simd};
+use crate::table::FROM;
+
+const GAMMA: f64 = 0.435_866_521_508_459;
+/// Weights of earlier stages in a stage's right-hand side, over h.
+const C21: f64 = -1.015_617_108_387_770_2;
+const C31: f64 = 4.075_995_645_253_77;
+const C32: f64 = 9.207_679_429_833_079;
+/// Weights of the stages in the solution; that of the first is 1.
+const M: [f64; 2] = [6.169_794_704_382_825, -0.427_722_565_432_185_7];
+/// Weights of the stages in the error.
+const E: [f64; 3] = [0.5, -2.907_955_871_680_547, 0.223_540_698_977_115_7];
+/// Weights of h times the derivative by time in each stage.
+const TIME: [f64; 3] = [GAMMA, 0.242_919_964_548_168_05, 2.185_138_002_766_406];
+
+/// Scales of the error test, for motion d per ms: V `min(V_MOST, V_LEAST + V_MOTION d)` mV.
+const V_LEAST: f64 = 10.0;
+const V_MOTION: f64 = 3.0;
+const V_MOST: f64 = 2e4;
+/// Gates `GATE_LEAST + GATE_MOTION d`.
+const GATE_LEAST: f64 = 0.03;
+const GATE_MOTION: f64 = 0.1;
+
+/// Jacobian of eight neurons, and the elimination of their gates.
+#[derive(Debug, Default)]
+struct Arrow {
+    /// Rate of each gate (1/ms), after [`factor`] 1/(1/(h gamma) + rate).
+    decay: Vec<Row>,
+    /// Derivative of each gate's rate by V, and by Ca where it has one.
+    by_v: Vec<Row>,
+    by_ca: Vec<Row>,
+    /// Derivative of V's rate by each gate, after [`factor`] times `decay`.
+    pull: Vec<Row>,
+    /// The same of Ca's rate.
+    pull_ca: Vec<Row>,
+}
+
+/// Derivatives of the rates of V and Ca by each other.
+struct Core<S: Simd> {
+    v_by_v: Eight<S>,
+    v_by_ca: Eight<S>,
+    ca_by_v: Eight<S>,
+    ca_by_ca: Eight<S>,
+}
+
+/// Inverse of what is left for V and Ca.
+struct Inverse<S: Simd> {
+    vv: Eight<S>,
+    vc: Eight<S>,
+    cv: Eight<S>,
+    cc: Eight<S>,
+}
+
+/// Buffers of a step; the variables are V, Ca, gates.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    /// Rates at the start.
+    pub rates: Vec<Row>,
+    /// State at the end.
+    pub next: Vec<Row>,
+    /// Integral of Ca over the step (µM ms).
+    pub integral: Row,
+    stage: Vec<Row>,
+    k: [Vec<Row>; 3],
+    values: Vec<Row>,
+    slopes: Vec<Row>,
+    arrow: Arrow,
+}
+
+impl Buffers {
+    /// Buffers for a cell type.
+    pub fn new(plan: &Plan) -> Self {
+        let variables = || vec![[0.0; LANES]; plan.variables()];
+        let gates = || vec![[0.0; LANES]; plan.gates.len()];
+        let columns = || vec![[0.0; LANES]; plan.table.groups() * LANES];
+        Buffers {
+            rates: variables(),
+            next: variables(),
+            integral: [0.0; LANES],
+            stage: variables(),
+            k: [variables(), variables(), variables()],
+            values: columns(),
+            slopes: columns(),
+            arrow: Arrow {
+                decay: gates(),
+                by_v: gates(),
+                by_ca: gates(),
+                pull: gates(),
+                pull_ca: gates(),
+            },
+        }
+    }
+}
+
+/// Eight neurons at the start of their steps.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// State: V, Ca, gates.
+    pub y: &'a [Row],
+    /// Fixed numbers and coupling.
+    pub fixed: &'a [Row],
+    /// Time in the window (ms).
+    pub t: &'a Row,
+    /// Lengths of the steps (ms).
+    pub h: &'a Row,
+}
+
+#[inline(always)]
+fn at<S: Simd>(simd: S, rows: &[Row], k: usize) -> Eight<S> {
+    Eight::load(simd, &rows[k])
+}
+
+/// |x|
+#[inline(always)]
+fn size<S: Simd>(x: Eight<S>) -> Eight<S> {
+    let zero = x.constant(0.0);
+    x.if_less(zero, -x, x)
+}
+
+/// The larger; `b` where one is no number.
+#[inline(always)]
+fn larger<S: Simd>(a: Eight<S>, b: Eight<S>) -> Eight<S> {
+    b.if_less(a, a, b)
+}
+
+/// Columns of the table at V, and with `JACOBIAN` their slopes.
+#[inline(always)]
+fn look_up<S: Simd, const JACOBIAN: bool>(
+    simd: S,
+    table: &SmoothTable,
+    v: Eight<S>,
+    values: &mut [Row],
+    slopes: &mut [Row],
+) {
+    let zero = v.constant(0.0);
+    let x = (v - v.constant(FROM)) * v.constant(PER_MV);
+    let x = zero.if_less(x, x, zero);
+    let most = x.constant(BINS as f64 - 1e-9);
+    let x = x.if_less(most, x, most);
+    let (whole, bins) = x.whole();
+    let place = (x - whole).array();
+    for group in 0..table.groups() {
+        let mut value = [zero; LANES];
+        let mut slope = [zero; LANES];
+        for k in 0..LANES {
+            let c = &table.bin(bins[k] as usize)[4 * group..4 * group + 4];
+            let x = Eight::splat(simd, place[k]);
+            let [a, b, c, d] = [
+                at(simd, c, 0),
+                at(simd, c, 1),
+                at(simd, c, 2),
+                at(simd, c, 3),
+            ];
+            let linear = d.mul_add(x, c);
+            let square = linear.mul_add(x, b);
+            value[k] = square.mul_add(x, a);
+            if JACOBIAN {
+                // (d x + c) x + b differentiated: (2 d x + c) x + (d x + c) x + b.
+                slope[k] = d.mul_add(x, linear).mul_add(x, square);
+            }
+        }
+        let value = Eight::transpose(simd, value);
+        for k in 0..LANES {
+            value[k].store(&mut values[group * LANES + k]);
+        }
+        if JACOBIAN {
+            let slope = Eight::transpose(simd, slope);
+            let scale = zero.constant(PER_MV);
+            for k in 0..LANES {
+                (slope[k] * scale).store(&mut slopes[group * LANES + k]);
+            }
+        }
+    }
+}
+
+/// `x^power` and its derivative.
+#[inline(always)]
+fn power<S: Simd>(x: Eight<S>, power: u8) -> (Eight<S>, Eight<S>) {
+    match power {
+        1 => (x, x.constant(1.0)),
+        2 => (x * x, x + x),
+        3 => {
+            let square = x * x;
+            (square * x, square * x.constant(3.0))
+        }
+        4 => {
+            let square = x * x;
+            (square * square, square * x * x.constant(4.0))
+        }
+        _ => {
+            let mut below = x * x * x * x;
+            for _ in 5..power {
+                below = below * x;
+            }
+            (below * x, below * x.constant(f64::from(power)))
+        }
+    }
+}
+
+/// Rates of V, Ca and the gates at state `y` and time `t`, and with `JACOBIAN` the derivatives.
+#[inline(always)]
+fn find_rates<S: Simd, const JACOBIAN: bool>(
+    simd: S,
+    plan: &Plan,
+    y: &[Row],
+    fixed: &[Row],
+    t: Eight<S>,
+    rates: &mut [Row],
+    (values, slopes): (&mut [Row], &mut [Row]),
+    arrow: &mut Arrow,
+) -> Core<S> {
+    let v = at(simd, y, 0);
+    let ca = at(simd, y, 1);
+    let zero = v.constant(0.0);
+    let one = v.constant(1.0);
+    look_up::<S, JACOBIAN>(simd, &plan.table, v, values, slopes);
+    for (gate, factor) in &plan.calcium {
+        let gate = *gate;
+        let opening = at(simd, values, gate);
+        let value = if JACOBIAN {
+            let ca = Tangent::variable(Lanes(ca.array()), 0);
+            let none = Tangent::<1>::constant(0.0);
+            let found = factor.eval(&Variables::membrane(none, ca));
+            let value = Eight::load(simd, &found.value.0);
+            let slope = Eight::load(simd, &found.slopes[0].0);
+            (opening * slope).store(&mut arrow.by_ca[gate]);
+            (at(simd, slopes, gate) * value).store(&mut slopes[gate]);
+            value
+        } else {
+            let none = Lanes([0.0; LANES]);
+            let found = factor.eval(&Variables::membrane(none, Lanes(ca.array())));
+            Eight::load(simd, &found.0)
+        };
+        (opening * value).store(&mut values[gate]);
+    }
+    let tabulated = plan.tabulated;
+    for (k, gate) in plan.gates.iter().take(tabulated).enumerate() {
+        let x = at(simd, y, 2 + k);
+        let decay = at(simd, values, tabulated + k);
+        let mut motion = (-decay).mul_add(x, at(simd, values, k));
+        if JACOBIAN {
+            let mut decay = decay;
+            let by_decay = at(simd, slopes, tabulated + k);
+            let mut by_v = (-by_decay).mul_add(x, at(simd, slopes, k));
+            if let Some(rate) = gate.rate {
+                let rate = at(simd, fixed, rate);
+                by_v = by_v * rate;
+                decay = decay * rate;
+            }
+            by_v.store(&mut arrow.by_v[k]);
+            decay.store(&mut arrow.decay[k]);
+        }
+        if let Some(rate) = gate.rate {
+            motion = motion * at(simd, fixed, rate);
+        }
+        motion.store(&mut rates[2 + k]);
+    }
+    if JACOBIAN {
+        for (k, _) in &plan.calcium {
+            if let Some(rate) = plan.gates[*k].rate {
+                let scaled = at(simd, &arrow.by_ca, *k) * at(simd, fixed, rate);
+                scaled.store(&mut arrow.by_ca[*k]);
+            }
+        }
+    }
+    for direct in &plan.direct {
+        let k = direct.place;
+        let x = at(simd, y, 2 + k);
+        let scale = match plan.gates[k].rate {
+            Some(rate) => at(simd, fixed, rate),
+            None => one,
+        };
+        let [opening, decay] = find_direct(direct, v.array(), ca.array());
+        let load = |x: Lanes| Eight::load(simd, &x.0) * scale;
+        let motion =
+            |part: fn(&Tangent<2>) -> Lanes| (-load(part(&decay))).mul_add(x, load(part(&opening)));
+        motion(|x| x.value).store(&mut rates[2 + k]);
+        if JACOBIAN {
+            motion(|x| x.slopes[0]).store(&mut arrow.by_v[k]);
+            motion(|x| x.slopes[1]).store(&mut arrow.by_ca[k]);
+            load(decay.value).store(&mut arrow.decay[k]);
+        }
+    }
+
+    let capacity = one / one.constant(plan.capacitance);
+    // Calcium per current (µM per ms for 1 µA/cm²), and the way back to rest.
+    let (influx_rate, pool_rate, rest) = match plan.pool {
+        Some(p) => (p.influx / p.tau, 1.0 / p.tau, p.rest),
+        None => (0.0, 0.0, 0.0),
+    };
+    let influx_rate = one.constant(influx_rate);
+    let (mut g, mut ge, mut influx, mut influx_e) = (zero, zero, zero, zero);
+    let (mut v_by_e, mut ca_by_e) = (zero, zero);
+    for (k, channel) in plan.channels.iter().enumerate() {
+        let (e, e_slope) = match channel.reversal {
+            Reversal::Fixed(e) => (one.constant(e), zero),
+            Reversal::Nernst(slope, outside) => {
+                let mut e = ca.array();
+                for e in &mut e {
+                    *e = calcium::nernst(slope, outside, *e);
+                }
+                (Eight::load(simd, &e), -(one.constant(slope) / ca))
+            }
+        };
+        let [m, h] = channel.gates.map(|gate| match gate {
+            Some((place, exponent)) => power(at(simd, y, 2 + place), exponent),
+            None => (one, zero),
+        });
+        let gbar = at(simd, fixed, k);
+        let conductance = gbar * m.0 * h.0;
+        g = g + conductance;
+        ge = conductance.mul_add(e, ge);
+        let drive = v - e;
+        let feeding = channel.influx.map(|place| at(simd, fixed, place));
+        if let Some(feeding) = feeding {
+            let fed = feeding * m.0 * h.0;
+            influx = influx + fed;
+            influx_e = fed.mul_add(e, influx_e);
+            if JACOBIAN {
+                ca_by_e = fed.mul_add(e_slope, ca_by_e);
+            }
+        }
+        if JACOBIAN {
+            v_by_e = conductance.mul_add(e_slope, v_by_e);
+            let opened = [m.1 * h.0, m.0 * h.1];
+            for (gate, opened) in channel.gates.iter().zip(opened) {
+                if let Some((place, _)) = gate {
+                    let current = -(opened * drive);
+                    (current * gbar * capacity).store(&mut arrow.pull[*place]);
+                    if let Some(feeding) = feeding {
+                        (current * feeding * influx_rate).store(&mut arrow.pull_ca[*place]);
+                    }
+                }
+            }
+        }
+    }
+    let input = plan.fixed;
+    let polynomial = |k: usize| {
+        at(simd, fixed, k + 2)
+            .mul_add(t, at(simd, fixed, k + 1))
+            .mul_add(t, at(simd, fixed, k))
+    };
+    g = g + polynomial(input);
+    ge = ge + polynomial(input + INPUT / 2);
+    ((-g).mul_add(v, ge) * capacity).store(&mut rates[0]);
+    let to_rest = (one.constant(rest) - ca) * one.constant(pool_rate);
+    let inflow = (-influx).mul_add(v, influx_e);
+    inflow.mul_add(influx_rate, to_rest).store(&mut rates[1]);
+    Core {
+        v_by_v: -(g * capacity),
+        v_by_ca: v_by_e * capacity,
+        ca_by_v: -(influx * influx_rate),
+        ca_by_ca: ca_by_e.mul_add(influx_rate, -one.constant(pool_rate)),
+    }
+}
+
+/// Steady state over tau and 1/tau of a gate of V and Ca, with their derivatives.
+#[inline(always)]
+fn find_direct(direct: &super::plan::DirectGate, v: Row, ca: Row) -> [Tangent<2>; 2] {
+    let (inf, tau) = direct.gate.programs();
+    let variables = Variables::membrane(
+        Tangent::variable(Lanes(v), 0),
+        Tangent::variable(Lanes(ca), 1),
+    );
+    let tau = tau
+        .eval(&variables)
+        .max(Tangent::constant(1.0 / super::plan::FASTEST));
+    let decay = Tangent::constant(1.0) / tau;
+    let opening = inf.eval(&variables) * decay;
+    let mut found = [opening, decay];
+    let whole = |x: &Tangent<2>, k: usize| {
+        x.value.0[k].is_finite() && x.slopes.iter().all(|d| d.0[k].is_finite())
+    };
+    for k in 0..LANES {
+        if !found.iter().all(|x| whole(x, k)) {
+            repair(direct, v[k], ca[k], k, &mut found);
+        }
+    }
+    found
+}
+
+/// A removable point of one neuron: its limit, and slopes from beside it.
+#[cold]
+#[inline(never)]
+fn repair(
+    direct: &super::plan::DirectGate,
+    v: f64,
+    ca: f64,
+    k: usize,
+    found: &mut [Tangent<2>; 2],
+) {
+    let gate = &direct.gate;
+    let values = |v: f64, ca: f64| {
+        let decay = rate(gate.tau(v, ca, 1.0));
+        [gate.inf(v, ca) * decay, decay]
+    };
+    let (dv, dca) = (1e-4, 1e-6 * ca.abs().max(1e-3));
+    let here = values(v, ca);
+    let by_v = [values(v - dv, ca), values(v + dv, ca)];
+    let by_ca = [values(v, ca - dca), values(v, ca + dca)];
+    for (n, found) in found.iter_mut().enumerate() {
+        found.value.0[k] = here[n];
+        found.slopes[0].0[k] = (by_v[1][n] - by_v[0][n]) / (2.0 * dv);
+        found.slopes[1].0[k] = (by_ca[1][n] - by_ca[0][n]) / (2.0 * dca);
+    }
+}
+
+/// Eliminates the gates from `1/(h gamma) - J`.
+#[inline(always)]
+fn factor<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    core: &Core<S>,
+    shift: Eight<S>,
+    arrow: &mut Arrow,
+) -> Inverse<S> {
+    let one = shift.constant(1.0);
+    let mut vv = shift - core.v_by_v;
+    let mut vc = core.v_by_ca;
+    let mut cv = core.ca_by_v;
+    let mut cc = shift - core.ca_by_ca;
+    for k in 0..plan.gates.len() {
+        let decay = one / (shift + at(simd, &arrow.decay, k));
+        decay.store(&mut arrow.decay[k]);
+        let pull = at(simd, &arrow.pull, k) * decay;
+        pull.store(&mut arrow.pull[k]);
+        vv = (-pull).mul_add(at(simd, &arrow.by_v, k), vv);
+    }
+    for &k in &plan.carriers {
+        let pull = at(simd, &arrow.pull_ca, k) * at(simd, &arrow.decay, k);
+        pull.store(&mut arrow.pull_ca[k]);
+        cv = pull.mul_add(at(simd, &arrow.by_v, k), cv);
+    }
+    for &k in &plan.reads_calcium {
+        let by_ca = at(simd, &arrow.by_ca, k);
+        vc = at(simd, &arrow.pull, k).mul_add(by_ca, vc);
+        // Zero unless the gate's channel carries calcium itself.
+        cc = (-at(simd, &arrow.pull_ca, k)).mul_add(by_ca, cc);
+    }
+    let scale = one / (vv * cc - vc * cv);
+    Inverse {
+        vv: cc * scale,
+        vc: vc * scale,
+        cv: cv * scale,
+        cc: vv * scale,
+    }
+}
+
+/// Solves for the right-hand side `x`, in place.
+#[inline(always)]
+fn solve<S: Simd>(simd: S, plan: &Plan, arrow: &Arrow, inverse: &Inverse<S>, x: &mut [Row]) {
+    let mut b = [at(simd, x, 0), x0(simd)];
+    for k in 0..plan.gates.len() {
+        // Two sums, so that one need not wait for the other.
+        b[k & 1] = at(simd, &arrow.pull, k).mul_add(at(simd, x, 2 + k), b[k & 1]);
+    }
+    let bv = b[0] + b[1];
+    let mut bc = at(simd, x, 1);
+    for &k in &plan.carriers {
+        bc = at(simd, &arrow.pull_ca, k).mul_add(at(simd, x, 2 + k), bc);
+    }
+    let v = inverse.vv.mul_add(bv, inverse.vc * bc);
+    let ca = inverse.cv.mul_add(bv, inverse.cc * bc);
+    v.store(&mut x[0]);
+    ca.store(&mut x[1]);
+    for &k in &plan.reads_calcium {
+        let with = at(simd, &arrow.by_ca, k).mul_add(ca, at(simd, x, 2 + k));
+        with.store(&mut x[2 + k]);
+    }
+    for k in 0..plan.gates.len() {
+        let with = at(simd, &arrow.by_v, k).mul_add(v, at(simd, x, 2 + k));
+        (with * at(simd, &arrow.decay, k)).store(&mut x[2 + k]);
+    }
+}
+
+#[inline(always)]
+fn x0<S: Simd>(simd: S) -> Eight<S> {
+    Eight::splat(simd, 0.0)
+}
+
+/// Takes a trial step; returns each neuron's error in units of the tolerance, which is no number
+/// where the step went wrong.
+#[inline(always)]
+pub fn attempt<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    start: Start,
+    tolerance: f64,
+    b: &mut Buffers,
+) -> Row {
+    let n = plan.variables();
+    let (y, fixed) = (&start.y[..n], start.fixed);
+    let (t, h) = (Eight::load(simd, start.t), Eight::load(simd, start.h));
+    let one = h.constant(1.0);
+    let gamma = h.constant(GAMMA);
+    let [k1, k2, k3] = &mut b.k;
+    let (k1, k2, k3) = (&mut k1[..n], &mut k2[..n], &mut k3[..n]);
+    let tables = (&mut b.values[..], &mut b.slopes[..]);
+    let core = find_rates::<S, true>(simd, plan, y, fixed, t, &mut b.rates, tables, &mut b.arrow);
+    let per_h = one / h;
+    let shift = per_h * h.constant(1.0 / GAMMA);
+    let h_gamma = h * gamma;
+    let inverse = factor(simd, plan, &core, shift, &mut b.arrow);
+    // h times the derivative of V's rate by time.
+    let input = plan.fixed;
+    let slope = |k: usize| {
+        let t2 = t + t;
+        at(simd, fixed, k + 2).mul_add(t2, at(simd, fixed, k + 1))
+    };
+    let by_time = {
+        let v = at(simd, y, 0);
+        let rate = (-slope(input)).mul_add(v, slope(input + INPUT / 2));
+        rate * h / one.constant(plan.capacitance)
+    };
+
+    let rates = &b.rates[..n];
+    for k in 0..n {
+        k1[k] = rates[k];
+    }
+    by_time
+        .mul_add(one.constant(TIME[0]), at(simd, k1, 0))
+        .store(&mut k1[0]);
+    solve(simd, plan, &b.arrow, &inverse, k1);
+    let stage = &mut b.stage[..n];
+    for k in 0..n {
+        (at(simd, y, k) + at(simd, k1, k)).store(&mut stage[k]);
+    }
+    let tables = (&mut b.values[..], &mut b.slopes[..]);
+    // The rates of both later stages; the arrow is not touched.
+    find_rates::<S, false>(
+        simd,
+        plan,
+        stage,
+        fixed,
+        t + h_gamma,
+        k3,
+        tables,
+        &mut b.arrow,
+    );
+    let c21 = per_h * one.constant(C21);
+    for k in 0..n {
+        c21.mul_add(at(simd, k1, k), at(simd, k3, k))
+            .store(&mut k2[k]);
+    }
+    by_time
+        .mul_add(one.constant(TIME[1]), at(simd, k2, 0))
+        .store(&mut k2[0]);
+    solve(simd, plan, &b.arrow, &inverse, k2);
+    let (c31, c32) = (per_h * one.constant(C31), per_h * one.constant(C32));
+    for k in 0..n {
+        let with = c31.mul_add(at(simd, k1, k), at(simd, k3, k));
+        c32.mul_add(at(simd, k2, k), with).store(&mut k3[k]);
+    }
+    by_time
+        .mul_add(one.constant(TIME[2]), at(simd, k3, 0))
+        .store(&mut k3[0]);
+    solve(simd, plan, &b.arrow, &inverse, k3);
+
+    // The integral of Ca is one variable more, on which nothing depends.
+    let ca = [at(simd, y, 1), at(simd, stage, 1)];
+    let i1 = (ca[0] + at(simd, k1, 1)) * h_gamma;
+    let i2 = (c21.mul_add(i1, ca[1]) + at(simd, k2, 1)) * h_gamma;
+    let i3 = (c32.mul_add(i2, c31.mul_add(i1, ca[1])) + at(simd, k3, 1)) * h_gamma;
+    let (m2, m3) = (one.constant(M[0]), one.constant(M[1]));
+    m3.mul_add(i3, m2.mul_add(i2, i1)).store(&mut b.integral);
+
+    let next = &mut b.next[..n];
+    let (e1, e2, e3) = (one.constant(E[0]), one.constant(E[1]), one.constant(E[2]));
+    let mut worst = one.constant(0.0);
+    // A sum that is no number as soon as one error is none.
+    let mut sound = one.constant(0.0);
+    for k in 0..n {
+        let [a, b, c] = [at(simd, k1, k), at(simd, k2, k), at(simd, k3, k)];
+        let change = m3.mul_add(c, m2.mul_add(b, a));
+        let end = at(simd, y, k) + change;
+        end.store(&mut next[k]);
+        let error = size(e3.mul_add(c, e2.mul_add(b, e1 * a)));
+        let motion = larger(size(at(simd, rates, k)), size(change) * per_h);
+        let scale = match k {
+            0 => {
+                let scale = motion.mul_add(one.constant(V_MOTION), one.constant(V_LEAST));
+                let most = one.constant(V_MOST);
+                scale.if_less(most, scale, most)
+            }
+            1 => one + size(at(simd, y, 1)),
+            _ => motion.mul_add(one.constant(GATE_MOTION), one.constant(GATE_LEAST)),
+        };
+        let ratio = error / scale;
+        sound = sound + ratio * one.constant(0.0);
+        worst = larger(ratio, worst);
+    }
+    ((worst + sound) * one.constant(1.0 / tolerance)).array()
+}
+
+/// Rates of V at the ends of the steps.
+#[inline(always)]
+pub fn end_slopes<S: Simd>(simd: S, plan: &Plan, start: Start, b: &mut Buffers) -> Row {
+    let t = Eight::load(simd, start.t) + Eight::load(simd, start.h);
+    let tables = (&mut b.values[..], &mut b.slopes[..]);
+    find_rates::<S, false>(
+        simd,
+        plan,
+        &b.next,
+        start.fixed,
+        t,
+        &mut b.stage,
+        tables,
+        &mut b.arrow,
+    );
+    b.stage[0]
+}
