@@ -9,11 +9,11 @@
 
 use super::lanes::{Failure, Hermite, Member, Point};
 use super::plan::{INPUT, Plan, rate};
-use super::table::SmoothTable;
 use crate::coupling::{Coupling, Kinds};
 use crate::math;
 use crate::membrane::Input;
 use crate::observe::{Detection, Spike};
+use crate::table::{FROM, TO, mix};
 
 /// Longest window (ms).
 pub const WINDOW: f64 = 0.2;
@@ -36,10 +36,14 @@ pub struct Group {
     again: Vec<u32>,
 }
 
-/// Steady state and 1/tau of a synapse kind over V_pre.
+/// Points per mV of a [`SiteTable`]: a graded synapse may have a kink.
+const PER_MV: f64 = 20.0;
+
+/// Steady state and 1/tau of a synapse kind over V_pre, read linearly.
 #[derive(Debug)]
 pub struct SiteTable {
-    table: SmoothTable,
+    points: Vec<[f64; 2]>,
+    /// Whether the synapse follows its presynaptic voltage at once.
     fast: bool,
 }
 
@@ -47,13 +51,25 @@ impl SiteTable {
     /// Samples a kind.
     pub fn new(kinds: &Kinds, kind: u32) -> Self {
         let kind = kinds.get(kind);
-        let table = SmoothTable::build(2, |v, row| {
-            let (inf, tau) = kind.gate(v);
-            row[0] = inf;
-            row[1] = rate(tau);
-        });
-        let fast = (-150..=150).any(|v| rate(kind.gate(f64::from(v)).1) > FAST);
-        SiteTable { table, fast }
+        let points: Vec<[f64; 2]> = (0..=((TO - FROM) * PER_MV) as u32)
+            .map(|k| {
+                let (inf, tau) = kind.gate((f64::from(k) + FROM * PER_MV) / PER_MV);
+                [inf, rate(tau)]
+            })
+            .collect();
+        let fast = points.iter().any(|[_, rate]| *rate > FAST);
+        SiteTable { points, fast }
+    }
+
+    /// Steady state and rate at `v` (mV).
+    #[inline(always)]
+    fn at(&self, v: f64) -> [f64; 2] {
+        let last = self.points.len() - 1;
+        let x = ((v - FROM) * PER_MV).max(0.0).min(last as f64);
+        let bin = (x as i32 as usize).min(last - 1);
+        let weight = x - bin as f64;
+        let [low, high] = [self.points[bin], self.points[bin + 1]];
+        [0, 1].map(|k| mix(low[k], high[k], weight))
     }
 }
 
@@ -210,11 +226,11 @@ impl Network<'_> {
         }
         signals.s.clear();
         for site in &self.coupling.sites {
-            let Some(SiteTable { table, .. }) = &self.sites[site.kind as usize] else {
+            let Some(table) = &self.sites[site.kind as usize] else {
                 continue;
             };
             let [v0, v1, v2] = [0, 1, 2].map(|k| signals.voltage[k][site.pre as usize]);
-            let [a, b, c] = [v0, v1, v2].map(|v| table.pair(v));
+            let [a, b, c] = [v0, v1, v2].map(|v| table.at(v));
             let middle = relax(site.s, a, b, 0.5 * length);
             let end = relax(middle, b, c, 0.5 * length);
             signals.s.push([site.s, middle, end]);
@@ -234,7 +250,7 @@ impl Network<'_> {
             signals.voltage[2][neuron] = last.v;
         }
         for (site, s) in self.coupling.sites.iter().zip(&mut signals.s) {
-            let Some(SiteTable { table, .. }) = &self.sites[site.kind as usize] else {
+            let Some(table) = &self.sites[site.kind as usize] else {
                 continue;
             };
             *s = follow(
@@ -337,18 +353,18 @@ fn relax(s: f64, a: [f64; 2], b: [f64; 2], h: f64) -> f64 {
 }
 
 /// s along a path: at its start, at `middle` (ms) and at its end.
-fn follow(table: &SmoothTable, path: &[Point], s: f64, middle: f64) -> [f64; 3] {
+fn follow(table: &SiteTable, path: &[Point], s: f64, middle: f64) -> [f64; 3] {
     let start = s;
     let (mut s, mut at_middle) = (s, s);
     let Some(first) = path.first() else {
         return [s; 3];
     };
-    let mut a = table.pair(first.v);
+    let mut a = table.at(first.v);
     for pair in path.windows(2) {
         let [from, to] = [pair[0], pair[1]];
         let h = to.t - from.t;
         let half = Hermite::new(from.v, to.v, h * from.slope, h * to.slope).at(0.5);
-        let [b, c] = [half, to.v].map(|v| table.pair(v));
+        let [b, c] = [half, to.v].map(|v| table.at(v));
         let before = s;
         s = relax(relax(s, a, b, 0.5 * h), b, c, 0.5 * h);
         if from.t <= middle && middle < to.t {
