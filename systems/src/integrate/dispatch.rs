@@ -5,7 +5,7 @@
 //! The only unsafe code of the engine: calls of functions whose processor features have been found
 //! present.
 
-use super::accurate::{self, Batch};
+use super::accurate::{self, Batch, Bench};
 use super::exponential::{Coupled, Piece, run_coupled, run_piece};
 use super::reference::{Ode, StepError, integrate};
 use crate::simd::Portable;
@@ -95,27 +95,27 @@ dispatched! {
 }
 
 /// Takes a batch of neurons through its window by the accurate scheme.
-pub fn batch(batch: Batch) {
+pub fn batch(bench: &mut Bench, batch: Batch) {
     #[cfg(target_arch = "x86_64")]
     {
         use crate::simd::{avx2::Avx2, avx512::Avx512};
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-        fn avx512(batch: Batch) {
+        fn avx512(bench: &mut Bench, batch: Batch) {
             // SAFETY: this function runs only where the features have been detected.
-            accurate::run(unsafe { Avx512::new() }, batch)
+            accurate::run(unsafe { Avx512::new() }, bench, batch)
         }
         #[target_feature(enable = "avx2,fma")]
-        fn avx2(batch: Batch) {
+        fn avx2(bench: &mut Bench, batch: Batch) {
             // SAFETY: this function runs only where the features have been detected.
-            accurate::run(unsafe { Avx2::new() }, batch)
+            accurate::run(unsafe { Avx2::new() }, bench, batch)
         }
         match Kernel::detect() {
             // SAFETY: the features that `avx512` is compiled for have been detected.
-            Kernel::Avx512 => return unsafe { avx512(batch) },
+            Kernel::Avx512 => return unsafe { avx512(bench, batch) },
             // SAFETY: the features that `avx2` is compiled for have been detected.
-            Kernel::Avx2 => return unsafe { avx2(batch) },
+            Kernel::Avx2 => return unsafe { avx2(bench, batch) },
             Kernel::Portable => {}
         }
     }
-    accurate::run(Portable, batch)
+    accurate::run(Portable, bench, batch)
 }

@@ -1,15 +1,16 @@
 //! A coupled network through a window: inside it every neuron goes alone, and feels its partners
 //! by conductances and currents that are parabolas of time.
 //!
-//! In a first pass the partners' voltages are extrapolated from the end of the window before. A
-//! synapse's s follows its presynaptic voltage slowly, so what that errs by is small, and s itself
-//! is moved along the true path afterwards. A junction feels its partner at once: cells that have
-//! one, and all cells if a synapse is fast, go through the window a second time, with the paths
-//! that their partners took in the first.
+//! In a first pass the partners' voltages are extrapolated from the end of the window before.
+//! Whoever felt something else than its partners then did goes through the window again, with the
+//! paths that they took, until what it feels settles: most windows need one pass, a spike behind a
+//! gap junction two or three. A synapse's s is moved along the true path of its presynaptic
+//! voltage.
 
-use super::lanes::{Failure, Hermite, Member, Point};
+use super::lanes::{Batch, Bench, Failure, Hermite, Member, Point};
 use super::plan::{INPUT, Plan, rate};
 use crate::coupling::{Coupling, Kinds};
+use crate::integrate::dispatch;
 use crate::math;
 use crate::membrane::Input;
 use crate::observe::{Detection, Spike};
@@ -17,12 +18,15 @@ use crate::table::{FROM, TO, mix};
 
 /// Longest window (ms).
 pub const WINDOW: f64 = 0.2;
-/// Sum of a cell's gap conductances times window/C up to which two passes suffice.
+/// Sum of a cell's gap conductances times window/C from which the window is shortened, so that
+/// what a cell feels settles within the passes.
 const GAP_LIMIT: f64 = 0.1;
 /// How far a voltage is extrapolated at most (mV).
 const FARTHEST: f64 = 20.0;
-/// Rate (1/ms) from which a synapse is fast.
-const FAST: f64 = 1.0;
+/// Change of V over the window (mV), per tolerance, that what a cell did not feel may make up.
+const UNFELT: f64 = 1.0;
+/// Passes through a window at most.
+const PASSES: usize = 4;
 
 /// Neurons of one cell type.
 #[derive(Debug, Default)]
@@ -31,8 +35,13 @@ pub struct Group {
     pub records: Vec<f64>,
     /// Their neurons.
     pub members: Vec<Member>,
-    /// All places, then those of the second pass.
+    /// All places.
     pub all: Vec<u32>,
+    /// Buffers of each worker.
+    pub benches: Vec<Bench>,
+    /// Records and members at the start of a window.
+    before: (Vec<f64>, Vec<Member>),
+    /// Places of those that go through a window again.
     again: Vec<u32>,
 }
 
@@ -43,8 +52,6 @@ const PER_MV: f64 = 20.0;
 #[derive(Debug)]
 pub struct SiteTable {
     points: Vec<[f64; 2]>,
-    /// Whether the synapse follows its presynaptic voltage at once.
-    fast: bool,
 }
 
 impl SiteTable {
@@ -57,8 +64,7 @@ impl SiteTable {
                 [inf, rate(tau)]
             })
             .collect();
-        let fast = points.iter().any(|[_, rate]| *rate > FAST);
-        SiteTable { points, fast }
+        SiteTable { points }
     }
 
     /// Steady state and rate at `v` (mV).
@@ -73,17 +79,20 @@ impl SiteTable {
     }
 }
 
-/// Scratch of a coupled network, by neuron. The slopes belong to the state of a run: they are what
-/// voltages are extrapolated from.
+/// Scratch of a coupled network, by neuron. The slopes outlive a stretch: voltages are extrapolated
+/// from them.
 #[derive(Debug, Default)]
 pub struct Signals {
     /// Rate of V (mV/ms) at the end of the last window.
     pub slope: Vec<f64>,
     /// V at the start, in the middle and at the end of a window.
     voltage: [Vec<f64>; 3],
+    /// What is felt then, and what a pass has reckoned with.
     input: [Vec<Input>; 3],
+    felt: [Vec<Input>; 3],
     paths: Vec<Vec<Point>>,
-    again: Vec<bool>,
+    /// Whether a neuron takes part in a pass.
+    moves: Vec<bool>,
     /// s of each site at the start, in the middle and at the end.
     s: Vec<[f64; 3]>,
 }
@@ -116,11 +125,11 @@ impl Signals {
     fn fit(&mut self, n: usize) {
         self.slope.resize(n, 0.0);
         self.paths.resize(n, Vec::new());
-        self.again.resize(n, false);
+        self.moves.resize(n, true);
         for voltage in &mut self.voltage {
             voltage.resize(n, 0.0);
         }
-        for input in &mut self.input {
+        for input in self.input.iter_mut().chain(&mut self.felt) {
             input.resize(n, Input::default());
         }
     }
@@ -161,31 +170,17 @@ impl Network<'_> {
         }
     }
 
-    /// The longest window that two passes can serve; marks the cells that need both.
-    fn longest_window(&mut self) -> f64 {
+    /// The longest window in which what a cell feels settles.
+    fn longest_window(&self) -> f64 {
         let mut longest = WINDOW;
-        let fast = self.coupling.sites.iter().any(|site| {
-            let table = &self.sites[site.kind as usize];
-            table.as_ref().is_some_and(|t| t.fast)
-        });
-        for (group, plan) in self.groups.iter_mut().zip(self.plans) {
-            group.again.clear();
-            for (place, member) in group.members.iter_mut().enumerate() {
+        let voltage = &self.signals.voltage[0];
+        for (group, plan) in self.groups.iter().zip(self.plans) {
+            for member in &group.members {
                 let neuron = member.neuron as usize;
-                let voltage = &self.signals.voltage[0];
                 let junctions = self.coupling.junctions(self.kinds, voltage, neuron);
-                let (mut joined, mut total) = (false, 0.0);
-                for (_, g) in junctions {
-                    joined = true;
-                    total += g;
-                }
+                let total: f64 = junctions.map(|(_, g)| g).sum();
                 if total > 0.0 {
                     longest = longest.min(GAP_LIMIT * plan.capacitance / total);
-                }
-                member.trial = joined || fast;
-                self.signals.again[neuron] = member.trial;
-                if member.trial {
-                    group.again.push(place as u32);
                 }
             }
         }
@@ -193,16 +188,31 @@ impl Network<'_> {
     }
 
     fn window(&mut self, start: f64, length: f64) {
-        self.extrapolate(length);
-        self.couple(length, false);
-        self.advance(start, length, false);
-        let again = self.signals.again.contains(&true);
-        if again {
-            self.take_paths(length);
-            self.couple(length, true);
-            self.advance(start, length, true);
+        let first = self.spikes.len();
+        for group in &mut *self.groups {
+            group.before.0.clone_from(&group.records);
+            group.before.1.clone_from(&group.members);
+            group.again.clone_from(&group.all);
         }
-        self.take_paths(length);
+        self.signals.moves.fill(true);
+        self.extrapolate(length);
+        self.gather();
+        for pass in 1..=PASSES {
+            self.feel(length);
+            self.advance(start, length);
+            self.take_paths(length);
+            if pass == PASSES || !self.failures.is_empty() {
+                break;
+            }
+            self.gather();
+            if !self.go_back(length) {
+                break;
+            }
+            let moves = &self.signals.moves;
+            let found = self.spikes.split_off(first);
+            let stand = |spike: &Spike| !moves[spike.neuron.0 as usize];
+            self.spikes.extend(found.into_iter().filter(stand));
+        }
         let signals = &mut *self.signals;
         for (site, s) in self.coupling.sites.iter_mut().zip(&signals.s) {
             site.s = s[2];
@@ -213,6 +223,39 @@ impl Network<'_> {
                 signals.voltage[0][neuron] = end.v;
             }
         }
+    }
+
+    /// Puts those that felt something else than there was back to the start of the window; false:
+    /// there are none.
+    fn go_back(&mut self, length: f64) -> bool {
+        let signals = &mut *self.signals;
+        signals.moves.fill(false);
+        let mut any = false;
+        for (group, plan) in self.groups.iter_mut().zip(self.plans) {
+            group.again.clear();
+            let limit = UNFELT * self.tolerance * plan.capacitance / length;
+            for (place, member) in group.members.iter_mut().enumerate() {
+                let neuron = member.neuron as usize;
+                let unfelt = |k: usize| {
+                    let (new, old) = (signals.input[k][neuron], signals.felt[k][neuron]);
+                    let v = signals.voltage[k][neuron];
+                    let current = new.current - old.current;
+                    (current - v * (new.conductance - old.conductance)).abs()
+                };
+                // Simpson's rule; at the start nothing differs.
+                if (4.0 * unfelt(1) + unfelt(2)) / 6.0 <= limit {
+                    continue;
+                }
+                any = true;
+                signals.moves[neuron] = true;
+                group.again.push(place as u32);
+                *member = group.before.1[place];
+                let n = plan.record();
+                let state = place * n..place * n + plan.first_fixed();
+                group.records[state.clone()].copy_from_slice(&group.before.0[state]);
+            }
+        }
+        any
     }
 
     /// Voltages and activations as they would go on.
@@ -237,74 +280,80 @@ impl Network<'_> {
         }
     }
 
-    /// Voltages and activations along the paths.
+    /// Voltages and activations along the paths of those that moved.
     fn take_paths(&mut self, length: f64) {
         let signals = &mut *self.signals;
         for (neuron, path) in signals.paths.iter().enumerate() {
             let (Some(first), Some(last)) = (path.first(), path.last()) else {
                 continue;
             };
-            // The middle is such that the parabola has the mean of the path: no charge is lost.
-            let mean = mean(path) / length;
-            signals.voltage[1][neuron] = 0.25 * (6.0 * mean - first.v - last.v);
-            signals.voltage[2][neuron] = last.v;
+            if signals.moves[neuron] {
+                // The middle is such that the parabola has the mean of the path: no charge is lost.
+                let mean = integral(path) / length;
+                signals.voltage[1][neuron] = 0.25 * (6.0 * mean - first.v - last.v);
+                signals.voltage[2][neuron] = last.v;
+            }
         }
         for (site, s) in self.coupling.sites.iter().zip(&mut signals.s) {
+            let pre = site.pre as usize;
             let Some(table) = &self.sites[site.kind as usize] else {
                 continue;
             };
-            *s = follow(
-                table,
-                &signals.paths[site.pre as usize],
-                site.s,
-                0.5 * length,
-            );
+            if signals.moves[pre] {
+                *s = follow(table, &signals.paths[pre], s[0], 0.5 * length);
+            }
         }
     }
 
-    /// Writes what each neuron feels into its record; with `again` those of the second pass.
-    fn couple(&mut self, length: f64, again: bool) {
+    /// What each neuron feels at the start, in the middle and at the end.
+    fn gather(&mut self) {
         let signals = &mut *self.signals;
         for k in 0..3 {
             for (site, s) in self.coupling.sites.iter_mut().zip(&signals.s) {
                 site.s = s[k];
             }
+            let voltage = &signals.voltage[k];
             self.coupling
-                .gather(self.kinds, &signals.voltage[k], true, &mut signals.input[k]);
+                .gather(self.kinds, voltage, true, &mut signals.input[k]);
         }
-        for (site, s) in self.coupling.sites.iter_mut().zip(&signals.s) {
-            site.s = s[0];
-        }
+    }
+
+    /// Writes what those that move feel into their records.
+    fn feel(&mut self, length: f64) {
+        let signals = &mut *self.signals;
         for (group, plan) in self.groups.iter_mut().zip(self.plans) {
-            let first = plan.first_input();
-            let records = group.records.chunks_exact_mut(plan.record());
-            for (record, member) in records.zip(&group.members) {
-                if again && !member.trial {
-                    continue;
+            let (n, first) = (plan.record(), plan.first_input());
+            for &place in &group.again {
+                let neuron = group.members[place as usize].neuron as usize;
+                let record = &mut group.records[place as usize * n..][..n];
+                let held = [record[first + INPUT], record[first + INPUT + 1]];
+                let mut nodes = [[0.0; 3]; 2];
+                for k in 0..3 {
+                    let input = signals.input[k][neuron];
+                    signals.felt[k][neuron] = input;
+                    nodes[0][k] = input.conductance + held[0];
+                    nodes[1][k] = input.current + held[1];
                 }
-                let [a, b, c] = [0, 1, 2].map(|k| signals.input[k][member.neuron as usize]);
-                let fixed = [record[first + INPUT], record[first + INPUT + 1]];
-                let g = parabola([a, b, c].map(|x| x.conductance + fixed[0]), length);
-                let i = parabola([a, b, c].map(|x| x.current + fixed[1]), length);
-                record[first..first + 3].copy_from_slice(&g);
-                record[first + 3..first + 6].copy_from_slice(&i);
+                record[first..first + 3].copy_from_slice(&parabola(nodes[0], length));
+                record[first + 3..first + 6].copy_from_slice(&parabola(nodes[1], length));
             }
         }
     }
 
-    fn advance(&mut self, start: f64, length: f64, again: bool) {
+    /// Takes those that move through the window.
+    fn advance(&mut self, start: f64, length: f64) {
         for (group, plan) in self.groups.iter_mut().zip(self.plans) {
-            if again {
-                for place in &group.again {
-                    group.members[*place as usize].trial = false;
-                }
+            if group.again.is_empty() {
+                continue;
             }
-            let list = if again { &group.again } else { &group.all };
-            super::super::dispatch::batch(super::lanes::Batch {
+            if group.benches.is_empty() {
+                group.benches.push(Bench::new(plan));
+            }
+            let batch = Batch {
                 plan,
                 records: &mut group.records,
                 members: &mut group.members,
-                list,
+                list: &group.again,
                 start,
                 length,
                 tolerance: self.tolerance,
@@ -312,12 +361,8 @@ impl Network<'_> {
                 paths: Some(&mut self.signals.paths),
                 spikes: self.spikes,
                 failures: self.failures,
-            });
-            if again {
-                for place in &group.again {
-                    group.members[*place as usize].trial = true;
-                }
-            }
+            };
+            dispatch::batch(&mut group.benches[0], batch);
         }
     }
 }
@@ -332,7 +377,7 @@ fn parabola([a, b, c]: [f64; 3], length: f64) -> [f64; 3] {
 }
 
 /// Integral of V over a path (mV ms).
-fn mean(path: &[Point]) -> f64 {
+fn integral(path: &[Point]) -> f64 {
     let mut sum = 0.0;
     for pair in path.windows(2) {
         let [a, b] = [pair[0], pair[1]];

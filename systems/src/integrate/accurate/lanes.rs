@@ -42,8 +42,6 @@ pub struct Member {
     pub adaptive: Adaptive,
     /// Spike detection.
     pub armed: Armed,
-    /// Whether only its path is wanted and its state stays.
-    pub trial: bool,
 }
 
 /// A point of a neuron's path: time in the window (ms), V (mV) and its rate (mV/ms).
@@ -94,6 +92,23 @@ pub struct Batch<'a> {
     pub failures: &'a mut Vec<Failure>,
 }
 
+/// What a worker needs to take neurons of a cell type along.
+#[derive(Debug)]
+pub struct Bench {
+    buffers: Buffers,
+    lanes: Lanes,
+}
+
+impl Bench {
+    /// For neurons of a cell type.
+    pub fn new(plan: &Plan) -> Self {
+        Bench {
+            buffers: Buffers::new(plan),
+            lanes: Lanes::new(plan),
+        }
+    }
+}
+
 /// Base-2 logarithm of a positive number to 0.01: enough for step control, and cheap.
 #[inline(always)]
 fn rough_log2(x: f64) -> f64 {
@@ -134,6 +149,7 @@ fn shrinkage(error: f64) -> f64 {
 }
 
 /// The eight neurons under way.
+#[derive(Debug)]
 struct Lanes {
     /// Place of each in the batch; `None`: the lane is idle.
     place: [Option<usize>; LANES],
@@ -194,10 +210,9 @@ impl Lanes {
 
 /// Takes the neurons of a batch through its window.
 #[inline(always)]
-pub fn run<S: Simd>(simd: S, mut batch: Batch) {
+pub fn run<S: Simd>(simd: S, bench: &mut Bench, mut batch: Batch) {
     let plan = batch.plan;
-    let mut buffers = Buffers::new(plan);
-    let mut lanes = Lanes::new(plan);
+    let Bench { buffers, lanes } = bench;
     let mut waiting = batch.list.iter();
     let mut busy = 0;
     for lane in 0..LANES {
@@ -232,14 +247,14 @@ pub fn run<S: Simd>(simd: S, mut batch: Batch) {
             t: &lanes.t,
             h: &lanes.step,
         };
-        let error = ros3::attempt(simd, plan, start, batch.tolerance, &mut buffers);
+        let error = ros3::attempt(simd, plan, start, batch.tolerance, buffers);
         let mut accepted = 0_u8;
         for k in 0..LANES {
             if lanes.place[k].is_some() && error[k] <= 1.0 {
                 accepted |= 1 << k;
             }
         }
-        follow(simd, &mut lanes, accepted, &mut buffers, &mut batch);
+        follow(simd, lanes, accepted, buffers, &mut batch);
         for k in 0..variables {
             let next = Eight::load(simd, &buffers.next[k]);
             let row = &mut lanes.rows[k];
@@ -288,9 +303,7 @@ pub fn run<S: Simd>(simd: S, mut batch: Batch) {
                 }
             }
             if done {
-                if !batch.members[place].trial {
-                    lanes.store(k, place, &mut batch);
-                }
+                lanes.store(k, place, &mut batch);
                 match waiting.next() {
                     Some(next) => lanes.load(k, *next as usize, &batch),
                     None => {
@@ -382,7 +395,7 @@ fn detect<S: Simd>(
         let (before, after) = (lanes.rows[0][k], buffers.next[0][k]);
         let spiked = batch.detection.detect(&mut lanes.armed[k], before, after);
         let member = &batch.members[place];
-        if spiked.is_some() && !member.trial {
+        if spiked.is_some() {
             let h = lanes.step[k];
             let curve = Hermite::new(before, after, h * from[k], h * to[k]);
             let fraction = curve.crossing(batch.detection.threshold);

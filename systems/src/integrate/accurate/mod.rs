@@ -26,7 +26,7 @@ use crate::coupling::{Coupling, Kinds};
 use crate::observe::{Detection, Runaway, Spike, Spikes};
 use crate::schedule::{Clock, Neurons, Stretch};
 use coupled::{Group, Network, Signals, SiteTable};
-pub use lanes::{Adaptive, Batch, run};
+pub use lanes::{Adaptive, Batch, Bench, run};
 use lanes::{Failure, Member};
 use plan::Plan;
 
@@ -176,9 +176,9 @@ impl Alone<'_> {
     fn run(&mut self, plan: &Plan, group: &mut Group) {
         let (start, length) = (self.start, self.length);
         let (tolerance, detection) = (self.tolerance, self.detection);
-        let piece = |(records, members): (&mut [f64], &mut [Member])| {
+        let piece = |((records, members), bench): ((&mut [f64], &mut [Member]), &mut Bench)| {
             let (mut spikes, mut failures) = (Vec::new(), Vec::new());
-            dispatch::batch(Batch {
+            let batch = Batch {
                 plan,
                 records,
                 list: &group.all[..members.len()],
@@ -190,18 +190,23 @@ impl Alone<'_> {
                 paths: None,
                 spikes: &mut spikes,
                 failures: &mut failures,
-            });
+            };
+            dispatch::batch(bench, batch);
             (spikes, failures)
         };
         let (records, members) = (&mut group.records[..], &mut group.members[..]);
-        let found = if members.len() <= PIECE {
-            vec![piece((records, members))]
-        } else {
-            records
+        let pieces = members.len().div_ceil(PIECE);
+        while group.benches.len() < pieces {
+            group.benches.push(Bench::new(plan));
+        }
+        let found: Vec<_> = match &mut group.benches[..pieces] {
+            [bench] => vec![piece(((records, members), bench))],
+            benches => records
                 .par_chunks_mut(PIECE * plan.record())
                 .zip(members.par_chunks_mut(PIECE))
+                .zip(benches)
                 .map(piece)
-                .collect()
+                .collect(),
         };
         for (spikes, failures) in found {
             self.spikes.extend(spikes);
@@ -247,7 +252,6 @@ fn gather_table<const W: usize>(
             neuron,
             adaptive: steps[neuron as usize],
             armed: columns.armed[row],
-            trial: false,
         });
         let first = group.records.len();
         group.records.resize(first + plan.record(), 0.0);

@@ -7,11 +7,11 @@
 //! carriers. So `(1/(h gamma) - J) k = b` is solved by eliminating the gates, which leaves two
 //! equations for V and Ca.
 
-use super::plan::{INPUT, Plan, Reversal, rate};
+use super::plan::{DirectGate, FASTEST, INPUT, Plan, Reversal, rate};
 use super::table::{BINS, PER_MV, SmoothTable};
 use super::tangent::Tangent;
 use crate::calcium;
-use crate::kinetics::{Lanes, Number, Variables};
+use crate::kinetics::{Number, Program, Variables};
 use crate::simd::{Eight, LANES, Real, Row, Simd};
 use crate::table::FROM;
 
@@ -124,6 +124,35 @@ fn at<S: Simd>(simd: S, rows: &[Row], k: usize) -> Eight<S> {
     Eight::load(simd, &rows[k])
 }
 
+/// The parabola of time whose first coefficient is number `k`, at `t`.
+#[inline(always)]
+fn parabola<S: Simd>(simd: S, fixed: &[Row], k: usize, t: Eight<S>) -> Eight<S> {
+    let linear = at(simd, fixed, k + 2).mul_add(t, at(simd, fixed, k + 1));
+    linear.mul_add(t, at(simd, fixed, k))
+}
+
+/// Its slope.
+#[inline(always)]
+fn parabola_slope<S: Simd>(simd: S, fixed: &[Row], k: usize, t: Eight<S>) -> Eight<S> {
+    at(simd, fixed, k + 2).mul_add(t + t, at(simd, fixed, k + 1))
+}
+
+/// A gate to its exponent, and the derivative of that; 1 and 0 where there is no gate.
+#[inline(always)]
+fn opening<S: Simd>(simd: S, y: &[Row], gate: Option<(usize, u8)>) -> (Eight<S>, Eight<S>) {
+    match gate {
+        Some((place, exponent)) => power(at(simd, y, 2 + place), exponent),
+        None => (Eight::splat(simd, 1.0), Eight::splat(simd, 0.0)),
+    }
+}
+
+/// `opening - decay x` for a gate `x`, both times `scale`.
+#[inline(always)]
+fn motion<S: Simd>(simd: S, opening: &Row, decay: &Row, x: Eight<S>, scale: Eight<S>) -> Eight<S> {
+    let decay = Eight::load(simd, decay) * scale;
+    (-decay).mul_add(x, Eight::load(simd, opening) * scale)
+}
+
 /// |x|
 #[inline(always)]
 fn size<S: Simd>(x: Eight<S>) -> Eight<S> {
@@ -153,18 +182,18 @@ fn look_up<S: Simd, const JACOBIAN: bool>(
     let x = x.if_less(most, x, most);
     let (whole, bins) = x.whole();
     let place = (x - whole).array();
+    let mut cubics = [table.bin(0); LANES];
+    for k in 0..LANES {
+        cubics[k] = table.bin(bins[k] as usize);
+    }
     for group in 0..table.groups() {
         let mut value = [zero; LANES];
         let mut slope = [zero; LANES];
         for k in 0..LANES {
-            let c = &table.bin(bins[k] as usize)[4 * group..4 * group + 4];
+            let c = &cubics[k][4 * group..4 * group + 4];
             let x = Eight::splat(simd, place[k]);
-            let [a, b, c, d] = [
-                at(simd, c, 0),
-                at(simd, c, 1),
-                at(simd, c, 2),
-                at(simd, c, 3),
-            ];
+            let (a, b) = (at(simd, c, 0), at(simd, c, 1));
+            let (c, d) = (at(simd, c, 2), at(simd, c, 3));
             let linear = d.mul_add(x, c);
             let square = linear.mul_add(x, b);
             value[k] = square.mul_add(x, a);
@@ -230,32 +259,36 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
     look_up::<S, JACOBIAN>(simd, &plan.table, v, values, slopes);
     for (gate, factor) in &plan.calcium {
         let gate = *gate;
-        let opening = at(simd, values, gate);
+        let of_v = at(simd, values, gate);
         let value = if JACOBIAN {
-            let ca = Tangent::variable(Lanes(ca.array()), 0);
-            let none = Tangent::<1>::constant(0.0);
-            let found = factor.eval(&Variables::membrane(none, ca));
-            let value = Eight::load(simd, &found.value.0);
-            let slope = Eight::load(simd, &found.slopes[0].0);
-            (opening * slope).store(&mut arrow.by_ca[gate]);
+            let found = evaluate_factor::<1>(factor, ca.array());
+            let value = Eight::load(simd, &found.value);
+            let slope = Eight::load(simd, &found.slopes[0]);
+            (of_v * slope).store(&mut arrow.by_ca[gate]);
             (at(simd, slopes, gate) * value).store(&mut slopes[gate]);
             value
         } else {
-            let none = Lanes([0.0; LANES]);
-            let found = factor.eval(&Variables::membrane(none, Lanes(ca.array())));
-            Eight::load(simd, &found.0)
+            Eight::load(simd, &evaluate_factor::<0>(factor, ca.array()).value)
         };
-        (opening * value).store(&mut values[gate]);
+        (of_v * value).store(&mut values[gate]);
     }
     let tabulated = plan.tabulated;
-    for (k, gate) in plan.gates.iter().take(tabulated).enumerate() {
-        let x = at(simd, y, 2 + k);
-        let decay = at(simd, values, tabulated + k);
-        let mut motion = (-decay).mul_add(x, at(simd, values, k));
+    let gates = &plan.gates[..tabulated];
+    let (openings, decays) = values.split_at(tabulated);
+    let (opening_slopes, decay_slopes) = slopes.split_at(tabulated);
+    let (openings, decays) = (&openings[..tabulated], &decays[..tabulated]);
+    let opening_slopes = &opening_slopes[..tabulated];
+    let decay_slopes = &decay_slopes[..tabulated];
+    let states = &y[2..2 + tabulated];
+    for k in 0..tabulated {
+        let gate = &gates[k];
+        let x = at(simd, states, k);
+        let decay = at(simd, decays, k);
+        let mut motion = (-decay).mul_add(x, at(simd, openings, k));
         if JACOBIAN {
             let mut decay = decay;
-            let by_decay = at(simd, slopes, tabulated + k);
-            let mut by_v = (-by_decay).mul_add(x, at(simd, slopes, k));
+            let by_decay = at(simd, decay_slopes, k);
+            let mut by_v = (-by_decay).mul_add(x, at(simd, opening_slopes, k));
             if let Some(rate) = gate.rate {
                 let rate = at(simd, fixed, rate);
                 by_v = by_v * rate;
@@ -285,14 +318,26 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
             None => one,
         };
         let [opening, decay] = find_direct(direct, v.array(), ca.array());
-        let load = |x: Lanes| Eight::load(simd, &x.0) * scale;
-        let motion =
-            |part: fn(&Tangent<2>) -> Lanes| (-load(part(&decay))).mul_add(x, load(part(&opening)));
-        motion(|x| x.value).store(&mut rates[2 + k]);
+        motion(simd, &opening.value, &decay.value, x, scale).store(&mut rates[2 + k]);
         if JACOBIAN {
-            motion(|x| x.slopes[0]).store(&mut arrow.by_v[k]);
-            motion(|x| x.slopes[1]).store(&mut arrow.by_ca[k]);
-            load(decay.value).store(&mut arrow.decay[k]);
+            let [v_part, ca_part] = [0, 1];
+            motion(
+                simd,
+                &opening.slopes[v_part],
+                &decay.slopes[v_part],
+                x,
+                scale,
+            )
+            .store(&mut arrow.by_v[k]);
+            motion(
+                simd,
+                &opening.slopes[ca_part],
+                &decay.slopes[ca_part],
+                x,
+                scale,
+            )
+            .store(&mut arrow.by_ca[k]);
+            (Eight::load(simd, &decay.value) * scale).store(&mut arrow.decay[k]);
         }
     }
 
@@ -316,16 +361,17 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
                 (Eight::load(simd, &e), -(one.constant(slope) / ca))
             }
         };
-        let [m, h] = channel.gates.map(|gate| match gate {
-            Some((place, exponent)) => power(at(simd, y, 2 + place), exponent),
-            None => (one, zero),
-        });
+        let m = opening(simd, y, channel.gates[0]);
+        let h = opening(simd, y, channel.gates[1]);
         let gbar = at(simd, fixed, k);
         let conductance = gbar * m.0 * h.0;
         g = g + conductance;
         ge = conductance.mul_add(e, ge);
         let drive = v - e;
-        let feeding = channel.influx.map(|place| at(simd, fixed, place));
+        let feeding = match channel.influx {
+            Some(place) => Some(at(simd, fixed, place)),
+            None => None,
+        };
         if let Some(feeding) = feeding {
             let fed = feeding * m.0 * h.0;
             influx = influx + fed;
@@ -337,25 +383,21 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
         if JACOBIAN {
             v_by_e = conductance.mul_add(e_slope, v_by_e);
             let opened = [m.1 * h.0, m.0 * h.1];
-            for (gate, opened) in channel.gates.iter().zip(opened) {
-                if let Some((place, _)) = gate {
-                    let current = -(opened * drive);
-                    (current * gbar * capacity).store(&mut arrow.pull[*place]);
-                    if let Some(feeding) = feeding {
-                        (current * feeding * influx_rate).store(&mut arrow.pull_ca[*place]);
-                    }
+            for slot in 0..2 {
+                let Some((place, _)) = channel.gates[slot] else {
+                    continue;
+                };
+                let current = -(opened[slot] * drive);
+                (current * gbar * capacity).store(&mut arrow.pull[place]);
+                if let Some(feeding) = feeding {
+                    (current * feeding * influx_rate).store(&mut arrow.pull_ca[place]);
                 }
             }
         }
     }
     let input = plan.fixed;
-    let polynomial = |k: usize| {
-        at(simd, fixed, k + 2)
-            .mul_add(t, at(simd, fixed, k + 1))
-            .mul_add(t, at(simd, fixed, k))
-    };
-    g = g + polynomial(input);
-    ge = ge + polynomial(input + INPUT / 2);
+    g = g + parabola(simd, fixed, input, t);
+    ge = ge + parabola(simd, fixed, input + INPUT / 2, t);
     ((-g).mul_add(v, ge) * capacity).store(&mut rates[0]);
     let to_rest = (one.constant(rest) - ca) * one.constant(pool_rate);
     let inflow = (-influx).mul_add(v, influx_e);
@@ -368,25 +410,24 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
     }
 }
 
+/// A factor of calcium, with `N` = 1 its derivative.
+#[inline(always)]
+fn evaluate_factor<const N: usize>(factor: &Program, ca: Row) -> Tangent<N> {
+    let none = Tangent::constant(0.0);
+    factor.eval(&Variables::membrane(none, Tangent::variable(ca, 0)))
+}
+
 /// Steady state over tau and 1/tau of a gate of V and Ca, with their derivatives.
 #[inline(always)]
-fn find_direct(direct: &super::plan::DirectGate, v: Row, ca: Row) -> [Tangent<2>; 2] {
+fn find_direct(direct: &DirectGate, v: Row, ca: Row) -> [Tangent<2>; 2] {
     let (inf, tau) = direct.gate.programs();
-    let variables = Variables::membrane(
-        Tangent::variable(Lanes(v), 0),
-        Tangent::variable(Lanes(ca), 1),
-    );
-    let tau = tau
-        .eval(&variables)
-        .max(Tangent::constant(1.0 / super::plan::FASTEST));
-    let decay = Tangent::constant(1.0) / tau;
+    let variables = Variables::membrane(Tangent::variable(v, 0), Tangent::variable(ca, 1));
+    let least = Tangent::constant(1.0 / FASTEST);
+    let decay = Tangent::constant(1.0) / tau.eval(&variables).max(least);
     let opening = inf.eval(&variables) * decay;
     let mut found = [opening, decay];
-    let whole = |x: &Tangent<2>, k: usize| {
-        x.value.0[k].is_finite() && x.slopes.iter().all(|d| d.0[k].is_finite())
-    };
     for k in 0..LANES {
-        if !found.iter().all(|x| whole(x, k)) {
+        if !(found[0].is_finite(k) && found[1].is_finite(k)) {
             repair(direct, v[k], ca[k], k, &mut found);
         }
     }
@@ -396,13 +437,7 @@ fn find_direct(direct: &super::plan::DirectGate, v: Row, ca: Row) -> [Tangent<2>
 /// A removable point of one neuron: its limit, and slopes from beside it.
 #[cold]
 #[inline(never)]
-fn repair(
-    direct: &super::plan::DirectGate,
-    v: f64,
-    ca: f64,
-    k: usize,
-    found: &mut [Tangent<2>; 2],
-) {
+fn repair(direct: &DirectGate, v: f64, ca: f64, k: usize, found: &mut [Tangent<2>; 2]) {
     let gate = &direct.gate;
     let values = |v: f64, ca: f64| {
         let decay = rate(gate.tau(v, ca, 1.0));
@@ -413,9 +448,9 @@ fn repair(
     let by_v = [values(v - dv, ca), values(v + dv, ca)];
     let by_ca = [values(v, ca - dca), values(v, ca + dca)];
     for (n, found) in found.iter_mut().enumerate() {
-        found.value.0[k] = here[n];
-        found.slopes[0].0[k] = (by_v[1][n] - by_v[0][n]) / (2.0 * dv);
-        found.slopes[1].0[k] = (by_ca[1][n] - by_ca[0][n]) / (2.0 * dca);
+        found.value[k] = here[n];
+        found.slopes[0][k] = (by_v[1][n] - by_v[0][n]) / (2.0 * dv);
+        found.slopes[1][k] = (by_ca[1][n] - by_ca[0][n]) / (2.0 * dca);
     }
 }
 
@@ -433,12 +468,15 @@ fn factor<S: Simd>(
     let mut vc = core.v_by_ca;
     let mut cv = core.ca_by_v;
     let mut cc = shift - core.ca_by_ca;
-    for k in 0..plan.gates.len() {
-        let decay = one / (shift + at(simd, &arrow.decay, k));
-        decay.store(&mut arrow.decay[k]);
-        let pull = at(simd, &arrow.pull, k) * decay;
-        pull.store(&mut arrow.pull[k]);
-        vv = (-pull).mul_add(at(simd, &arrow.by_v, k), vv);
+    let n = plan.gates.len();
+    let (decays, pulls) = (&mut arrow.decay[..n], &mut arrow.pull[..n]);
+    let by_v = &arrow.by_v[..n];
+    for k in 0..n {
+        let decay = one / (shift + at(simd, decays, k));
+        decay.store(&mut decays[k]);
+        let pull = at(simd, pulls, k) * decay;
+        pull.store(&mut pulls[k]);
+        vv = (-pull).mul_add(at(simd, by_v, k), vv);
     }
     for &k in &plan.carriers {
         let pull = at(simd, &arrow.pull_ca, k) * at(simd, &arrow.decay, k);
@@ -463,33 +501,37 @@ fn factor<S: Simd>(
 /// Solves for the right-hand side `x`, in place.
 #[inline(always)]
 fn solve<S: Simd>(simd: S, plan: &Plan, arrow: &Arrow, inverse: &Inverse<S>, x: &mut [Row]) {
-    let mut b = [at(simd, x, 0), x0(simd)];
-    for k in 0..plan.gates.len() {
-        // Two sums, so that one need not wait for the other.
-        b[k & 1] = at(simd, &arrow.pull, k).mul_add(at(simd, x, 2 + k), b[k & 1]);
+    let n = plan.gates.len();
+    let (core, gates) = x.split_at_mut(2);
+    let gates = &mut gates[..n];
+    let (pull, by_v, decay) = (&arrow.pull[..n], &arrow.by_v[..n], &arrow.decay[..n]);
+    // Two sums, so that one need not wait for the other.
+    let mut even = at(simd, core, 0);
+    let mut odd = even.constant(0.0);
+    for k in 0..n / 2 {
+        even = at(simd, pull, 2 * k).mul_add(at(simd, gates, 2 * k), even);
+        odd = at(simd, pull, 2 * k + 1).mul_add(at(simd, gates, 2 * k + 1), odd);
     }
-    let bv = b[0] + b[1];
-    let mut bc = at(simd, x, 1);
+    if n % 2 == 1 {
+        even = at(simd, pull, n - 1).mul_add(at(simd, gates, n - 1), even);
+    }
+    let bv = even + odd;
+    let mut bc = at(simd, core, 1);
     for &k in &plan.carriers {
-        bc = at(simd, &arrow.pull_ca, k).mul_add(at(simd, x, 2 + k), bc);
+        bc = at(simd, &arrow.pull_ca, k).mul_add(at(simd, gates, k), bc);
     }
     let v = inverse.vv.mul_add(bv, inverse.vc * bc);
     let ca = inverse.cv.mul_add(bv, inverse.cc * bc);
-    v.store(&mut x[0]);
-    ca.store(&mut x[1]);
+    v.store(&mut core[0]);
+    ca.store(&mut core[1]);
     for &k in &plan.reads_calcium {
-        let with = at(simd, &arrow.by_ca, k).mul_add(ca, at(simd, x, 2 + k));
-        with.store(&mut x[2 + k]);
+        let with = at(simd, &arrow.by_ca, k).mul_add(ca, at(simd, gates, k));
+        with.store(&mut gates[k]);
     }
-    for k in 0..plan.gates.len() {
-        let with = at(simd, &arrow.by_v, k).mul_add(v, at(simd, x, 2 + k));
-        (with * at(simd, &arrow.decay, k)).store(&mut x[2 + k]);
+    for k in 0..n {
+        let with = at(simd, by_v, k).mul_add(v, at(simd, gates, k));
+        (with * at(simd, decay, k)).store(&mut gates[k]);
     }
-}
-
-#[inline(always)]
-fn x0<S: Simd>(simd: S) -> Eight<S> {
-    Eight::splat(simd, 0.0)
 }
 
 /// Takes a trial step; returns each neuron's error in units of the tolerance, which is no number
@@ -517,15 +559,10 @@ pub fn attempt<S: Simd>(
     let inverse = factor(simd, plan, &core, shift, &mut b.arrow);
     // h times the derivative of V's rate by time.
     let input = plan.fixed;
-    let slope = |k: usize| {
-        let t2 = t + t;
-        at(simd, fixed, k + 2).mul_add(t2, at(simd, fixed, k + 1))
-    };
-    let by_time = {
-        let v = at(simd, y, 0);
-        let rate = (-slope(input)).mul_add(v, slope(input + INPUT / 2));
-        rate * h / one.constant(plan.capacitance)
-    };
+    let g_slope = parabola_slope(simd, fixed, input, t);
+    let current_slope = parabola_slope(simd, fixed, input + INPUT / 2, t);
+    let by_time = (-g_slope).mul_add(at(simd, y, 0), current_slope);
+    let by_time = by_time * h / one.constant(plan.capacitance);
 
     let rates = &b.rates[..n];
     for k in 0..n {

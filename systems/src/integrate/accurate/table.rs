@@ -102,7 +102,6 @@ mod tests {
         ((d * x + c) * x + b) * x + a
     }
 
-
     #[test]
     fn a_smooth_function_is_met_to_the_fourth_order() {
         let f = |v: f64| crate::math::tanh((v + 40.0) / 9.0);
