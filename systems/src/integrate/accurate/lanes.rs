@@ -11,6 +11,8 @@ use crate::simd::{Eight, LANES, Row, Simd};
 const LONGEST: f64 = 5.0;
 /// Rejections in a row after which a neuron is given up.
 const MAX_RETRIES: u32 = 40;
+/// Trials per neuron and window, and per ms, after which it is given up.
+const MAX_TRIALS: f64 = 1e5;
 /// Smallest error that the step control reckons with, in units of the tolerance.
 const LEAST_ERROR: f64 = 1e-10;
 const LEAST_MEMORY: f64 = 1e-4;
@@ -158,6 +160,7 @@ struct Lanes {
     step: Row,
     before: Row,
     retries: [u32; LANES],
+    trials: [u32; LANES],
     armed: [Armed; LANES],
     rows: Vec<Row>,
 }
@@ -171,6 +174,7 @@ impl Lanes {
             step: [1e-3; LANES],
             before: [1.0; LANES],
             retries: [0; LANES],
+            trials: [0; LANES],
             armed: [Armed(true); LANES],
             rows: vec![[0.0; LANES]; plan.record()],
         }
@@ -190,6 +194,7 @@ impl Lanes {
         self.before[lane] = member.adaptive.before;
         self.armed[lane] = member.armed;
         self.retries[lane] = 0;
+        self.trials[lane] = 0;
     }
 
     #[inline(always)]
@@ -230,6 +235,7 @@ pub fn run<S: Simd>(simd: S, bench: &mut Bench, mut batch: Batch) {
         }
     }
     let (variables, first_fixed) = (plan.variables(), plan.first_fixed());
+    let most_trials = (MAX_TRIALS * (1.0 + batch.length)) as u32;
     while busy > 0 {
         for k in 0..LANES {
             let left = batch.length - lanes.t[k];
@@ -293,14 +299,15 @@ pub fn run<S: Simd>(simd: S, bench: &mut Bench, mut batch: Batch) {
             } else {
                 lanes.h[k] = step * shrinkage(error[k]);
                 lanes.retries[k] += 1;
-                if lanes.retries[k] > MAX_RETRIES {
-                    batch.failures.push(Failure {
-                        neuron: batch.members[place].neuron,
-                        t_ms: batch.start + lanes.t[k],
-                        v: buffers.next[0][k],
-                    });
-                    done = true;
-                }
+            }
+            lanes.trials[k] += 1;
+            if lanes.retries[k] > MAX_RETRIES || lanes.trials[k] > most_trials {
+                batch.failures.push(Failure {
+                    neuron: batch.members[place].neuron,
+                    t_ms: batch.start + lanes.t[k],
+                    v: buffers.next[0][k],
+                });
+                done = true;
             }
             if done {
                 lanes.store(k, place, &mut batch);

@@ -33,6 +33,9 @@ use plan::Plan;
 /// Neurons that a worker takes through a stretch at a time.
 const PIECE: usize = 64;
 
+/// Voltages below this (mV) may be a membrane's.
+const SANE: f64 = 1e4;
+
 /// Settings and state of the accurate scheme.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct Accurate {
@@ -45,7 +48,7 @@ pub struct Accurate {
 
 impl Accurate {
     /// Default tolerance.
-    pub const TOLERANCE: f64 = 1e-3;
+    pub const TOLERANCE: f64 = 3e-4;
 }
 
 impl Default for Accurate {
@@ -156,7 +159,11 @@ pub fn advance(
             variable: "V",
             value: failure.v,
             t_ms: failure.t_ms,
-            why: Runaway::SENSELESS,
+            why: if failure.v.abs() < SANE {
+                "no step of the accurate integrator is short enough there"
+            } else {
+                Runaway::SENSELESS
+            },
         });
     }
 }
