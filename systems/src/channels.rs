@@ -329,6 +329,11 @@ pub struct CellType {
 }
 
 impl CellType {
+    /// Values of the kinetic parameters that it was compiled with.
+    pub fn parameters(&self) -> &[f64] {
+        &self.parameters
+    }
+
     /// Names of the kinetic parameters: (channel, parameter), in lane and file order.
     pub fn parameter_names(definition: &CellDefinition) -> impl Iterator<Item = (&str, &str)> {
         definition.channels.iter().flat_map(|(name, channel)| {

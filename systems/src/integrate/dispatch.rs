@@ -5,7 +5,7 @@
 //! The only unsafe code of the engine: calls of functions whose processor features have been found
 //! present.
 
-use super::accurate::{self, Batch, Bench};
+use super::accurate::{self, Batch, Bench, Network, run_network};
 use super::exponential::{Coupled, Piece, run_coupled, run_piece};
 use super::reference::{Ode, StepError, integrate};
 use crate::simd::Portable;
@@ -92,6 +92,11 @@ dispatched! {
 dispatched! {
     /// Integrates a network as one ODE from `t0` to `t1` (ms).
     ode(ode: &mut Ode, t0: f64, t1: f64) -> Result<(), StepError> = integrate
+}
+
+dispatched! {
+    /// Takes a coupled network from `from` to `to` (ms) by the accurate scheme.
+    network(network: &mut Network, from: f64, to: f64) -> () = run_network
 }
 
 /// Takes a batch of neurons through its window by the accurate scheme.

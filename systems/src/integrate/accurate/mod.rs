@@ -16,22 +16,26 @@ mod ros3;
 mod table;
 mod tangent;
 
+use std::sync::Arc;
+
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 
 use super::columns::{AllColumns, Columns, NeuronTables};
 use super::{Planned, dispatch};
-use crate::channels::CellTypes;
+use crate::channels::{CellType, CellTypes};
 use crate::coupling::{Coupling, Kinds};
+use crate::definition::CellDefinition;
 use crate::observe::{Detection, Runaway, Spike, Spikes};
 use crate::schedule::{Clock, Neurons, Stretch};
-use coupled::{Group, Network, Signals, SiteTable};
+use coupled::{Group, Signals, SiteTable};
+pub use coupled::{Network, run_network};
 pub use lanes::{Adaptive, Batch, Bench, run};
 use lanes::{Failure, Member};
 use plan::Plan;
 
 /// Neurons that a worker takes through a stretch at a time.
-const PIECE: usize = 64;
+const PIECE: usize = 256;
 
 /// Voltages below this (mV) may be a membrane's.
 const SANE: f64 = 1e4;
@@ -64,17 +68,54 @@ impl Default for Accurate {
 #[derive(Resource, Debug, Default)]
 pub struct Scratch {
     plans: Vec<Plan>,
+    /// What each plan was made of.
+    keys: Vec<Key>,
     sites: Vec<Option<SiteTable>>,
     groups: Vec<Group>,
     signals: Signals,
 }
 
+/// What tells a compiled cell type from others: its definition, parameters and area.
+#[derive(Clone, Debug)]
+struct Key {
+    definition: Arc<CellDefinition>,
+    parameters: Vec<f64>,
+    area: Option<f64>,
+}
+
+impl Key {
+    fn of(cell: &CellType) -> Self {
+        Key {
+            definition: cell.definition.clone(),
+            parameters: cell.parameters().to_vec(),
+            area: cell.area,
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.definition, &other.definition)
+            && self.parameters == other.parameters
+            && self.area == other.area
+    }
+}
+
 impl Scratch {
     fn renew(&mut self, types: &Res<CellTypes>, kinds: &Res<Kinds>, coupling: &Coupling) {
         if types.is_changed() || self.plans.len() != types.len() {
-            self.plans = types.iter().map(Plan::new).collect();
-            self.groups.clear();
-            self.groups.resize_with(types.len(), Group::default);
+            for (k, cell) in types.iter().enumerate() {
+                let key = Key::of(cell);
+                if k == self.plans.len() {
+                    self.plans.push(Plan::new(cell));
+                    self.groups.push(Group::default());
+                    self.keys.push(key);
+                } else if self.keys[k] != key {
+                    self.plans[k] = Plan::new(cell);
+                    self.groups[k] = Group::default();
+                    self.keys[k] = key;
+                }
+            }
         }
         if kinds.is_changed() {
             self.sites.clear();
@@ -118,6 +159,7 @@ pub fn advance(
         sites,
         groups,
         signals,
+        ..
     } = &mut *scratch;
     gather(&columns, plans, groups, &settings.steps);
     let first = spikes.list.len();
@@ -138,6 +180,7 @@ pub fn advance(
         let mut network = Network {
             plans,
             groups,
+            neurons: neurons.len(),
             sites,
             coupling: &mut coupling,
             kinds: &kinds,
@@ -147,7 +190,7 @@ pub fn advance(
             spikes: &mut spikes.list,
             failures: &mut failures,
         };
-        network.run(from, to, neurons.len());
+        dispatch::network(&mut network, from, to);
     }
     scatter(&mut columns, plans, groups, &mut settings.steps);
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
@@ -185,10 +228,14 @@ impl Alone<'_> {
         let (tolerance, detection) = (self.tolerance, self.detection);
         let piece = |((records, members), bench): ((&mut [f64], &mut [Member]), &mut Bench)| {
             let (mut spikes, mut failures) = (Vec::new(), Vec::new());
+            // Those with most steps before them go first, so that none is left alone at the end.
+            let mut list: Vec<u32> = (0..members.len() as u32).collect();
+            let step = |place: &u32| members[*place as usize].adaptive.h;
+            list.sort_by(|a, b| step(a).total_cmp(&step(b)));
             let batch = Batch {
                 plan,
                 records,
-                list: &group.all[..members.len()],
+                list: &list,
                 members,
                 start,
                 length,

@@ -11,6 +11,7 @@ use super::plan::{DirectGate, FASTEST, INPUT, Plan, Reversal, rate};
 use super::table::{BINS, PER_MV, SmoothTable};
 use super::tangent::Tangent;
 use crate::calcium;
+use crate::channels::Lane;
 use crate::kinetics::{Number, Program, Variables};
 use crate::simd::{Eight, LANES, Real, Row, Simd};
 use crate::table::FROM;
@@ -39,14 +40,14 @@ const GATE_MOTION: f64 = 0.1;
 #[derive(Debug, Default)]
 struct Arrow {
     /// Rate of each gate (1/ms), after [`factor`] 1/(1/(h gamma) + rate).
-    decay: Vec<Row>,
+    decay: Vec<Lane<LANES>>,
     /// Derivative of each gate's rate by V, and by Ca where it has one.
-    by_v: Vec<Row>,
-    by_ca: Vec<Row>,
+    by_v: Vec<Lane<LANES>>,
+    by_ca: Vec<Lane<LANES>>,
     /// Derivative of V's rate by each gate, after [`factor`] times `decay`.
-    pull: Vec<Row>,
+    pull: Vec<Lane<LANES>>,
     /// The same of Ca's rate.
-    pull_ca: Vec<Row>,
+    pull_ca: Vec<Lane<LANES>>,
 }
 
 /// Derivatives of the rates of V and Ca by each other.
@@ -69,24 +70,24 @@ struct Inverse<S: Simd> {
 #[derive(Debug, Default)]
 pub struct Buffers {
     /// Rates at the start.
-    pub rates: Vec<Row>,
+    pub rates: Vec<Lane<LANES>>,
     /// State at the end.
-    pub next: Vec<Row>,
+    pub next: Vec<Lane<LANES>>,
     /// Integral of Ca over the step (µM ms).
     pub integral: Row,
-    stage: Vec<Row>,
-    k: [Vec<Row>; 3],
-    values: Vec<Row>,
-    slopes: Vec<Row>,
+    stage: Vec<Lane<LANES>>,
+    k: [Vec<Lane<LANES>>; 3],
+    values: Vec<Lane<LANES>>,
+    slopes: Vec<Lane<LANES>>,
     arrow: Arrow,
 }
 
 impl Buffers {
     /// Buffers for a cell type.
     pub fn new(plan: &Plan) -> Self {
-        let variables = || vec![[0.0; LANES]; plan.variables()];
-        let gates = || vec![[0.0; LANES]; plan.gates.len()];
-        let columns = || vec![[0.0; LANES]; plan.table.groups() * LANES];
+        let variables = || vec![Lane::splat(0.0); plan.variables()];
+        let gates = || vec![Lane::splat(0.0); plan.gates.len()];
+        let columns = || vec![Lane::splat(0.0); plan.table.groups() * LANES];
         Buffers {
             rates: variables(),
             next: variables(),
@@ -110,9 +111,9 @@ impl Buffers {
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// State: V, Ca, gates.
-    pub y: &'a [Row],
+    pub y: &'a [Lane<LANES>],
     /// Fixed numbers and coupling.
-    pub fixed: &'a [Row],
+    pub fixed: &'a [Lane<LANES>],
     /// Time in the window (ms).
     pub t: &'a Row,
     /// Lengths of the steps (ms).
@@ -120,26 +121,26 @@ pub struct Start<'a> {
 }
 
 #[inline(always)]
-fn at<S: Simd>(simd: S, rows: &[Row], k: usize) -> Eight<S> {
-    Eight::load(simd, &rows[k])
+fn at<S: Simd>(simd: S, rows: &[Lane<LANES>], k: usize) -> Eight<S> {
+    Eight::load(simd, &rows[k].0)
 }
 
 /// The parabola of time whose first coefficient is number `k`, at `t`.
 #[inline(always)]
-fn parabola<S: Simd>(simd: S, fixed: &[Row], k: usize, t: Eight<S>) -> Eight<S> {
+fn parabola<S: Simd>(simd: S, fixed: &[Lane<LANES>], k: usize, t: Eight<S>) -> Eight<S> {
     let linear = at(simd, fixed, k + 2).mul_add(t, at(simd, fixed, k + 1));
     linear.mul_add(t, at(simd, fixed, k))
 }
 
 /// Its slope.
 #[inline(always)]
-fn parabola_slope<S: Simd>(simd: S, fixed: &[Row], k: usize, t: Eight<S>) -> Eight<S> {
+fn parabola_slope<S: Simd>(simd: S, fixed: &[Lane<LANES>], k: usize, t: Eight<S>) -> Eight<S> {
     at(simd, fixed, k + 2).mul_add(t + t, at(simd, fixed, k + 1))
 }
 
 /// A gate to its exponent, and the derivative of that; 1 and 0 where there is no gate.
 #[inline(always)]
-fn opening<S: Simd>(simd: S, y: &[Row], gate: Option<(usize, u8)>) -> (Eight<S>, Eight<S>) {
+fn opening<S: Simd>(simd: S, y: &[Lane<LANES>], gate: Option<(usize, u8)>) -> (Eight<S>, Eight<S>) {
     match gate {
         Some((place, exponent)) => power(at(simd, y, 2 + place), exponent),
         None => (Eight::splat(simd, 1.0), Eight::splat(simd, 0.0)),
@@ -172,8 +173,8 @@ fn look_up<S: Simd, const JACOBIAN: bool>(
     simd: S,
     table: &SmoothTable,
     v: Eight<S>,
-    values: &mut [Row],
-    slopes: &mut [Row],
+    values: &mut [Lane<LANES>],
+    slopes: &mut [Lane<LANES>],
 ) {
     let zero = v.constant(0.0);
     let x = (v - v.constant(FROM)) * v.constant(PER_MV);
@@ -204,13 +205,13 @@ fn look_up<S: Simd, const JACOBIAN: bool>(
         }
         let value = Eight::transpose(simd, value);
         for k in 0..LANES {
-            value[k].store(&mut values[group * LANES + k]);
+            value[k].store(&mut values[group * LANES + k].0);
         }
         if JACOBIAN {
             let slope = Eight::transpose(simd, slope);
             let scale = zero.constant(PER_MV);
             for k in 0..LANES {
-                (slope[k] * scale).store(&mut slopes[group * LANES + k]);
+                (slope[k] * scale).store(&mut slopes[group * LANES + k].0);
             }
         }
     }
@@ -245,11 +246,11 @@ fn power<S: Simd>(x: Eight<S>, power: u8) -> (Eight<S>, Eight<S>) {
 fn find_rates<S: Simd, const JACOBIAN: bool>(
     simd: S,
     plan: &Plan,
-    y: &[Row],
-    fixed: &[Row],
+    y: &[Lane<LANES>],
+    fixed: &[Lane<LANES>],
     t: Eight<S>,
-    rates: &mut [Row],
-    (values, slopes): (&mut [Row], &mut [Row]),
+    rates: &mut [Lane<LANES>],
+    (values, slopes): (&mut [Lane<LANES>], &mut [Lane<LANES>]),
     arrow: &mut Arrow,
 ) -> Core<S> {
     let v = at(simd, y, 0);
@@ -264,13 +265,13 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
             let found = evaluate_factor::<1>(factor, ca.array());
             let value = Eight::load(simd, &found.value);
             let slope = Eight::load(simd, &found.slopes[0]);
-            (of_v * slope).store(&mut arrow.by_ca[gate]);
-            (at(simd, slopes, gate) * value).store(&mut slopes[gate]);
+            (of_v * slope).store(&mut arrow.by_ca[gate].0);
+            (at(simd, slopes, gate) * value).store(&mut slopes[gate].0);
             value
         } else {
             Eight::load(simd, &evaluate_factor::<0>(factor, ca.array()).value)
         };
-        (of_v * value).store(&mut values[gate]);
+        (of_v * value).store(&mut values[gate].0);
     }
     let tabulated = plan.tabulated;
     let gates = &plan.gates[..tabulated];
@@ -294,19 +295,19 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
                 by_v = by_v * rate;
                 decay = decay * rate;
             }
-            by_v.store(&mut arrow.by_v[k]);
-            decay.store(&mut arrow.decay[k]);
+            by_v.store(&mut arrow.by_v[k].0);
+            decay.store(&mut arrow.decay[k].0);
         }
         if let Some(rate) = gate.rate {
             motion = motion * at(simd, fixed, rate);
         }
-        motion.store(&mut rates[2 + k]);
+        motion.store(&mut rates[2 + k].0);
     }
     if JACOBIAN {
         for (k, _) in &plan.calcium {
             if let Some(rate) = plan.gates[*k].rate {
                 let scaled = at(simd, &arrow.by_ca, *k) * at(simd, fixed, rate);
-                scaled.store(&mut arrow.by_ca[*k]);
+                scaled.store(&mut arrow.by_ca[*k].0);
             }
         }
     }
@@ -318,7 +319,7 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
             None => one,
         };
         let [opening, decay] = find_direct(direct, v.array(), ca.array());
-        motion(simd, &opening.value, &decay.value, x, scale).store(&mut rates[2 + k]);
+        motion(simd, &opening.value, &decay.value, x, scale).store(&mut rates[2 + k].0);
         if JACOBIAN {
             let [v_part, ca_part] = [0, 1];
             motion(
@@ -328,7 +329,7 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
                 x,
                 scale,
             )
-            .store(&mut arrow.by_v[k]);
+            .store(&mut arrow.by_v[k].0);
             motion(
                 simd,
                 &opening.slopes[ca_part],
@@ -336,8 +337,8 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
                 x,
                 scale,
             )
-            .store(&mut arrow.by_ca[k]);
-            (Eight::load(simd, &decay.value) * scale).store(&mut arrow.decay[k]);
+            .store(&mut arrow.by_ca[k].0);
+            (Eight::load(simd, &decay.value) * scale).store(&mut arrow.decay[k].0);
         }
     }
 
@@ -368,11 +369,12 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
         g = g + conductance;
         ge = conductance.mul_add(e, ge);
         let drive = v - e;
+        let carries = channel.influx.is_some();
         let feeding = match channel.influx {
-            Some(place) => Some(at(simd, fixed, place)),
-            None => None,
+            Some(place) => at(simd, fixed, place),
+            None => zero,
         };
-        if let Some(feeding) = feeding {
+        if carries {
             let fed = feeding * m.0 * h.0;
             influx = influx + fed;
             influx_e = fed.mul_add(e, influx_e);
@@ -388,9 +390,9 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
                     continue;
                 };
                 let current = -(opened[slot] * drive);
-                (current * gbar * capacity).store(&mut arrow.pull[place]);
-                if let Some(feeding) = feeding {
-                    (current * feeding * influx_rate).store(&mut arrow.pull_ca[place]);
+                (current * gbar * capacity).store(&mut arrow.pull[place].0);
+                if carries {
+                    (current * feeding * influx_rate).store(&mut arrow.pull_ca[place].0);
                 }
             }
         }
@@ -398,10 +400,10 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
     let input = plan.fixed;
     g = g + parabola(simd, fixed, input, t);
     ge = ge + parabola(simd, fixed, input + INPUT / 2, t);
-    ((-g).mul_add(v, ge) * capacity).store(&mut rates[0]);
+    ((-g).mul_add(v, ge) * capacity).store(&mut rates[0].0);
     let to_rest = (one.constant(rest) - ca) * one.constant(pool_rate);
     let inflow = (-influx).mul_add(v, influx_e);
-    inflow.mul_add(influx_rate, to_rest).store(&mut rates[1]);
+    inflow.mul_add(influx_rate, to_rest).store(&mut rates[1].0);
     Core {
         v_by_v: -(g * capacity),
         v_by_ca: v_by_e * capacity,
@@ -471,16 +473,27 @@ fn factor<S: Simd>(
     let n = plan.gates.len();
     let (decays, pulls) = (&mut arrow.decay[..n], &mut arrow.pull[..n]);
     let by_v = &arrow.by_v[..n];
+    // Two reciprocals cost one division.
+    let pairs = n / 2;
+    for k in 0..pairs {
+        let a = shift + at(simd, decays, 2 * k);
+        let b = shift + at(simd, decays, 2 * k + 1);
+        let both = one / (a * b);
+        (b * both).store(&mut decays[2 * k].0);
+        (a * both).store(&mut decays[2 * k + 1].0);
+    }
+    if n % 2 == 1 {
+        let last = one / (shift + at(simd, decays, n - 1));
+        last.store(&mut decays[n - 1].0);
+    }
     for k in 0..n {
-        let decay = one / (shift + at(simd, decays, k));
-        decay.store(&mut decays[k]);
-        let pull = at(simd, pulls, k) * decay;
-        pull.store(&mut pulls[k]);
+        let pull = at(simd, pulls, k) * at(simd, decays, k);
+        pull.store(&mut pulls[k].0);
         vv = (-pull).mul_add(at(simd, by_v, k), vv);
     }
     for &k in &plan.carriers {
         let pull = at(simd, &arrow.pull_ca, k) * at(simd, &arrow.decay, k);
-        pull.store(&mut arrow.pull_ca[k]);
+        pull.store(&mut arrow.pull_ca[k].0);
         cv = pull.mul_add(at(simd, &arrow.by_v, k), cv);
     }
     for &k in &plan.reads_calcium {
@@ -500,7 +513,13 @@ fn factor<S: Simd>(
 
 /// Solves for the right-hand side `x`, in place.
 #[inline(always)]
-fn solve<S: Simd>(simd: S, plan: &Plan, arrow: &Arrow, inverse: &Inverse<S>, x: &mut [Row]) {
+fn solve<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    arrow: &Arrow,
+    inverse: &Inverse<S>,
+    x: &mut [Lane<LANES>],
+) {
     let n = plan.gates.len();
     let (core, gates) = x.split_at_mut(2);
     let gates = &mut gates[..n];
@@ -522,15 +541,15 @@ fn solve<S: Simd>(simd: S, plan: &Plan, arrow: &Arrow, inverse: &Inverse<S>, x: 
     }
     let v = inverse.vv.mul_add(bv, inverse.vc * bc);
     let ca = inverse.cv.mul_add(bv, inverse.cc * bc);
-    v.store(&mut core[0]);
-    ca.store(&mut core[1]);
+    v.store(&mut core[0].0);
+    ca.store(&mut core[1].0);
     for &k in &plan.reads_calcium {
         let with = at(simd, &arrow.by_ca, k).mul_add(ca, at(simd, gates, k));
-        with.store(&mut gates[k]);
+        with.store(&mut gates[k].0);
     }
     for k in 0..n {
         let with = at(simd, by_v, k).mul_add(v, at(simd, gates, k));
-        (with * at(simd, decay, k)).store(&mut gates[k]);
+        (with * at(simd, decay, k)).store(&mut gates[k].0);
     }
 }
 
@@ -565,16 +584,14 @@ pub fn attempt<S: Simd>(
     let by_time = by_time * h / one.constant(plan.capacitance);
 
     let rates = &b.rates[..n];
-    for k in 0..n {
-        k1[k] = rates[k];
-    }
+    k1.copy_from_slice(rates);
     by_time
         .mul_add(one.constant(TIME[0]), at(simd, k1, 0))
-        .store(&mut k1[0]);
+        .store(&mut k1[0].0);
     solve(simd, plan, &b.arrow, &inverse, k1);
     let stage = &mut b.stage[..n];
     for k in 0..n {
-        (at(simd, y, k) + at(simd, k1, k)).store(&mut stage[k]);
+        (at(simd, y, k) + at(simd, k1, k)).store(&mut stage[k].0);
     }
     let tables = (&mut b.values[..], &mut b.slopes[..]);
     // The rates of both later stages; the arrow is not touched.
@@ -591,20 +608,20 @@ pub fn attempt<S: Simd>(
     let c21 = per_h * one.constant(C21);
     for k in 0..n {
         c21.mul_add(at(simd, k1, k), at(simd, k3, k))
-            .store(&mut k2[k]);
+            .store(&mut k2[k].0);
     }
     by_time
         .mul_add(one.constant(TIME[1]), at(simd, k2, 0))
-        .store(&mut k2[0]);
+        .store(&mut k2[0].0);
     solve(simd, plan, &b.arrow, &inverse, k2);
     let (c31, c32) = (per_h * one.constant(C31), per_h * one.constant(C32));
     for k in 0..n {
         let with = c31.mul_add(at(simd, k1, k), at(simd, k3, k));
-        c32.mul_add(at(simd, k2, k), with).store(&mut k3[k]);
+        c32.mul_add(at(simd, k2, k), with).store(&mut k3[k].0);
     }
     by_time
         .mul_add(one.constant(TIME[2]), at(simd, k3, 0))
-        .store(&mut k3[0]);
+        .store(&mut k3[0].0);
     solve(simd, plan, &b.arrow, &inverse, k3);
 
     // The integral of Ca is one variable more, on which nothing depends.
@@ -617,14 +634,15 @@ pub fn attempt<S: Simd>(
 
     let next = &mut b.next[..n];
     let (e1, e2, e3) = (one.constant(E[0]), one.constant(E[1]), one.constant(E[2]));
-    let mut worst = one.constant(0.0);
+    // The largest ratio of error and scale, as a fraction: comparing crosswise spares divisions.
+    let (mut worst, mut worst_scale) = (one.constant(0.0), one);
     // A sum that is no number as soon as one error is none.
     let mut sound = one.constant(0.0);
     for k in 0..n {
-        let [a, b, c] = [at(simd, k1, k), at(simd, k2, k), at(simd, k3, k)];
+        let (a, b, c) = (at(simd, k1, k), at(simd, k2, k), at(simd, k3, k));
         let change = m3.mul_add(c, m2.mul_add(b, a));
         let end = at(simd, y, k) + change;
-        end.store(&mut next[k]);
+        end.store(&mut next[k].0);
         let error = size(e3.mul_add(c, e2.mul_add(b, e1 * a)));
         let motion = larger(size(at(simd, rates, k)), size(change) * per_h);
         let scale = match k {
@@ -636,11 +654,12 @@ pub fn attempt<S: Simd>(
             1 => one + size(at(simd, y, 1)),
             _ => motion.mul_add(one.constant(GATE_MOTION), one.constant(GATE_LEAST)),
         };
-        let ratio = error / scale;
-        sound = sound + ratio * one.constant(0.0);
-        worst = larger(ratio, worst);
+        sound = (error + scale).mul_add(one.constant(0.0), sound);
+        let (here, there) = (error * worst_scale, worst * scale);
+        worst = there.if_less(here, error, worst);
+        worst_scale = there.if_less(here, scale, worst_scale);
     }
-    ((worst + sound) * one.constant(1.0 / tolerance)).array()
+    ((worst / worst_scale + sound) * one.constant(1.0 / tolerance)).array()
 }
 
 /// Rates of V at the ends of the steps.
@@ -658,5 +677,5 @@ pub fn end_slopes<S: Simd>(simd: S, plan: &Plan, start: Start, b: &mut Buffers) 
         tables,
         &mut b.arrow,
     );
-    b.stage[0]
+    b.stage[0].0
 }

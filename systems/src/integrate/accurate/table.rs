@@ -1,7 +1,8 @@
 //! Smooth tables: piecewise cubics over a voltage whose value and slope are continuous, so that a
 //! Jacobian taken from them is exactly that of the right-hand side.
 
-use crate::simd::{LANES, Row};
+use crate::channels::Lane;
+use crate::simd::LANES;
 use crate::table::{FROM, TO};
 
 /// Bins per mV. At 0.5 mV the error of a steady state of the shipped channels is about 3e-7; 0.25
@@ -19,7 +20,7 @@ const STEEPEST: f64 = 1.5;
 #[derive(Clone, Debug, Default)]
 pub struct SmoothTable {
     groups: usize,
-    coefficients: Vec<Row>,
+    coefficients: Vec<Lane<LANES>>,
 }
 
 impl SmoothTable {
@@ -53,7 +54,7 @@ impl SmoothTable {
                     .collect()
             })
             .collect();
-        let mut coefficients = vec![[0.0; LANES]; BINS * groups * 4];
+        let mut coefficients = vec![Lane::splat(0.0); BINS * groups * 4];
         for bin in 0..BINS {
             for j in 0..columns {
                 let (from, to) = (values[bin][j], values[bin + 1][j]);
@@ -67,7 +68,7 @@ impl SmoothTable {
                 ];
                 let first = (bin * groups + j / LANES) * 4;
                 for (power, c) in cubic.into_iter().enumerate() {
-                    coefficients[first + power][j % LANES] = c;
+                    coefficients[first + power].0[j % LANES] = c;
                 }
             }
         }
@@ -84,7 +85,7 @@ impl SmoothTable {
 
     /// Coefficients of all groups in a bin, four rows a group.
     #[inline(always)]
-    pub fn bin(&self, bin: usize) -> &[Row] {
+    pub fn bin(&self, bin: usize) -> &[Lane<LANES>] {
         &self.coefficients[bin * self.groups * 4..(bin + 1) * self.groups * 4]
     }
 }
@@ -97,7 +98,7 @@ mod tests {
     fn first(table: &SmoothTable, v: f64) -> f64 {
         let x = ((v - FROM) * PER_MV).clamp(0.0, BINS as f64);
         let bin = (x as usize).min(BINS - 1);
-        let [a, b, c, d] = [0, 1, 2, 3].map(|k| table.bin(bin)[k][0]);
+        let [a, b, c, d] = [0, 1, 2, 3].map(|k| table.bin(bin)[k].0[0]);
         let x = x - bin as f64;
         ((d * x + c) * x + b) * x + a
     }
