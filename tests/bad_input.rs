@@ -493,7 +493,7 @@ fn runs_that_leave_all_sense() {
             "at t = ",
             "the run has left all sense",
         ];
-        for integrator in ["exponential", "reference"] {
+        for integrator in ["exponential", "accurate", "reference"] {
             let arguments = ["run", "scene.ron", "--integrator", integrator];
             none([folder.misdeeds(&arguments, 1, &expected)]);
         }
