@@ -1,8 +1,9 @@
 //! The accurate integrator meets the reference trajectories and the reference integrator.
 //!
-//! At the default tolerance: spikes of single cells within 0.05 ms over 1 s, the periods of the
-//! isolated slow bursters S1 and S2 within 0.5 % (they are ill-conditioned: kicks of 0.0001 mV
-//! once per ms move one by 0.4 %), spikes of coupled pairs within 0.2 ms over 1 s. At a tight one it
+//! At the default tolerance: spikes of single cells within 0.02 ms over 1 s, the periods of the
+//! isolated slow bursters S1 and S2 within 0.2 % and 1 % (they are ill-conditioned: kicks of
+//! 0.0001 mV once per ms move one by 0.4 %), spikes of coupled pairs within 0.1 ms over 1 s. At a
+//! tight one it
 //! goes to what `reference` says, with gates of V and Ca, Nernst potentials, regulation and a
 //! protocol. Its bits do not depend on the number of threads.
 
@@ -53,39 +54,48 @@ fn single_cells_over_a_second() {
         let scene = single(&accurate(1_000.0), &set(name), "start: (V: -70, Ca: 0.5)");
         let shift = largest_shift(&spikes(&scene)[0], &wanted, name);
         println!("{name}: {shift:.4} ms");
-        assert!(shift < 0.05, "{name}: {shift}");
+        assert!(shift < 0.02, "{name}: {shift}");
     }
 }
 
+/// Mean error of the period of an isolated slow cell (4 or 5 of the five), over start voltages.
+fn slow_error(cell: usize, exact: f64, tolerance: f64) -> f64 {
+    let five = json("fixtures_network/five_cells.json");
+    let cells: Vec<(String, String)> = (0..8)
+        .map(|k| {
+            let fields = format!(
+                "gbar: {}, parameters: {{ \"KCa.tm\": {} }}, start: (V: {})",
+                gbar(&numbers(&five["g_ref_minus8"][cell - 1])),
+                five["tmKCa"][cell - 1],
+                k - 64
+            );
+            (format!("c{k}"), fields)
+        })
+        .collect();
+    let scene = scene(&accurate(15_000.0), &cells, &[]);
+    let (mut time, mut cycles) = (0.0, 0.0);
+    for train in homarus::run::trains(&run_at(&scene, tolerance)) {
+        let bursts = bursts(&train, 100.0);
+        time += bursts[bursts.len() - 1].on_ms - bursts[3].on_ms;
+        cycles += (bursts.len() - 4) as f64;
+    }
+    let error = time / cycles / exact - 1.0;
+    println!(
+        "cell {cell}: {:.2} ms, {:+.3} %",
+        time / cycles,
+        1e2 * error
+    );
+    error
+}
+
+/// S2 is about to have a spike more: at the default tolerance some of its bursts do, 1.4 % each.
 #[test]
 fn periods_of_the_slow_cells() {
-    let five = json("fixtures_network/five_cells.json");
-    for (cell, exact) in [(4, 1356.79), (5, 1486.58)] {
-        let cells: Vec<(String, String)> = (0..8)
-            .map(|k| {
-                let fields = format!(
-                    "gbar: {}, parameters: {{ \"KCa.tm\": {} }}, start: (V: {})",
-                    gbar(&numbers(&five["g_ref_minus8"][cell - 1])),
-                    five["tmKCa"][cell - 1],
-                    k - 64
-                );
-                (format!("c{k}"), fields)
-            })
-            .collect();
-        let (mut time, mut cycles) = (0.0, 0.0);
-        for train in spikes(&scene(&accurate(15_000.0), &cells, &[])) {
-            let bursts = bursts(&train, 100.0);
-            time += bursts[bursts.len() - 1].on_ms - bursts[3].on_ms;
-            cycles += (bursts.len() - 4) as f64;
-        }
-        let error = time / cycles / exact - 1.0;
-        println!(
-            "cell {cell}: {:.2} ms, {:+.3} %",
-            time / cycles,
-            1e2 * error
-        );
-        assert!(error.abs() < 0.005, "cell {cell}: {error}");
-    }
+    let default = Accurate::TOLERANCE;
+    assert!(slow_error(4, 1356.79, default).abs() < 0.002);
+    assert!(slow_error(5, 1486.58, default).abs() < 0.01);
+    assert!(slow_error(4, 1356.79, 1e-5).abs() < 0.0005);
+    assert!(slow_error(5, 1486.58, 1e-5).abs() < 0.002);
 }
 
 #[test]
@@ -97,7 +107,7 @@ fn coupled_pairs() {
         for (cell, wanted) in fixture["spikes"].as_array().unwrap().iter().enumerate() {
             let shift = largest_shift(&found[cell], &numbers(wanted), name);
             println!("{name}, cell {}: {shift:.4} ms", cell + 1);
-            assert!(shift < 0.2, "{name}, cell {}: {shift}", cell + 1);
+            assert!(shift < 0.1, "{name}, cell {}: {shift}", cell + 1);
         }
     }
 }

@@ -251,19 +251,22 @@ fn a_bridge_replaces_a_pole() {
         (-60.0, 1.0 / 4.95),
     ] {
         let expected = 0.8 * (1.0 - f64::exp(-3.0 * rate));
-        for integrator in [
-            Integrator::Exponential,
-            Integrator::Accurate,
-            Integrator::Reference,
-        ] {
+        for (integrator, margin) in MARGINS {
             let m = gate_of_a_clamped_cell(&bridged, v, 0.0, integrator).expect("a run");
             assert!(
-                (m - expected).abs() < 1e-7,
+                (m - expected).abs() < margin,
                 "{v} mV: {m} instead of {expected}"
             );
         }
     }
 }
+
+/// What each integrator may err by in a gate.
+const MARGINS: [(Integrator, f64); 3] = [
+    (Integrator::Exponential, 1e-7),
+    (Integrator::Accurate, 1e-5),
+    (Integrator::Reference, 1e-7),
+];
 
 /// The ends of a bridge have the calcium of the moment.
 #[test]
@@ -283,14 +286,10 @@ fn a_bridge_of_a_gate_that_reads_calcium() {
 #[test]
 fn a_removable_point_takes_its_limit() {
     let rates = own(r#"alpha: "0.1*(V + 40)/(1 - exp(-(V + 40)/10))", beta: 0.5"#);
-    for integrator in [
-        Integrator::Exponential,
-        Integrator::Accurate,
-        Integrator::Reference,
-    ] {
+    for (integrator, margin) in MARGINS {
         let m = gate_of_a_clamped_cell(&rates, -40.0, 0.0, integrator).expect("a run");
         let expected = 1.0 / 1.5 * (1.0 - f64::exp(-3.0 * 1.5));
-        assert!((m - expected).abs() < 1e-7, "{m} instead of {expected}");
+        assert!((m - expected).abs() < margin, "{m} instead of {expected}");
     }
     let pole = own(r#"inf: "1/(V + 40)", tau: 1"#);
     let error =
