@@ -145,7 +145,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn select(self, mask: [__m256d; 2], a: [__m256d; 2], b: [__m256d; 2]) -> [__m256d; 2] {
+    fn select(
+        self,
+        mask: [__m256d; 2],
+        a: [__m256d; 2],
+        b: [__m256d; 2],
+    ) -> [__m256d; 2] {
         // SAFETY: `self` proves the features.
         unsafe {
             [

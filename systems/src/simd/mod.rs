@@ -166,9 +166,7 @@ impl<S: Simd> Eight<S> {
     /// self in the lanes of `bits`, else `other`.
     #[inline(always)]
     pub fn keep(self, bits: u8, other: Self) -> Self {
-        let vector = self
-            .simd
-            .select(self.simd.mask(bits), self.vector, other.vector);
+        let vector = self.simd.select(self.simd.mask(bits), self.vector, other.vector);
         Eight { vector, ..self }
     }
 

@@ -7,7 +7,8 @@
 //! gap junction two or three. A synapse's s is moved along the true path of its presynaptic
 //! voltage.
 
-use super::lanes::{Batch, Bench, Failure, Hermite, Member, Point};
+use super::hermite::Hermite;
+use super::lanes::{Batch, Bench, Failure, Member, Point};
 use super::plan::{INPUT, Plan, rate};
 use crate::coupling::{Coupling, Kinds};
 use crate::integrate::dispatch;
@@ -16,7 +17,9 @@ use crate::membrane::Input;
 use crate::observe::{Detection, Spike};
 use crate::table::{FROM, TO, mix};
 
-/// Longest window (ms).
+/// Longest window (ms). What a parabola misses of a spike behind a gap junction moves spikes by
+/// 0.002 ms over 1 s, whatever the tolerance; by 0.0003 ms with 0.1 ms, 0.004 ms with 0.5 ms. The
+/// number of steps is least near 0.2 ms: shorter windows cut steps, longer ones repeat more of them.
 pub const WINDOW: f64 = 0.2;
 /// Sum of a cell's gap conductances times window/C from which the window is shortened, so that
 /// what a cell feels settles within the passes.

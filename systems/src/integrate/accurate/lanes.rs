@@ -1,6 +1,8 @@
 //! Many neurons of a cell type through a window, eight at a time: each takes its own steps, and
 //! when one is at the end of the window the next takes its lane.
 
+use super::control::{Adaptive, LEAST_MEMORY, LONGEST, growth, shrinkage};
+use super::hermite::Hermite;
 use super::plan::Plan;
 use super::ros3::{self, Buffers, Start};
 use crate::channels::Lane;
@@ -8,34 +10,10 @@ use crate::observe::{Armed, Detection, Spike};
 use crate::schedule::NeuronIndex;
 use crate::simd::{Eight, LANES, Row, Simd};
 
-/// Longest step (ms).
-const LONGEST: f64 = 5.0;
 /// Rejections in a row after which a neuron is given up.
 const MAX_RETRIES: u32 = 40;
 /// Trials per neuron and window, and per ms, after which it is given up.
 const MAX_TRIALS: f64 = 1e5;
-/// Smallest error that the step control reckons with, in units of the tolerance.
-const LEAST_ERROR: f64 = 1e-10;
-const LEAST_MEMORY: f64 = 1e-4;
-
-/// State of the step control of a neuron. Part of the state of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adaptive {
-    /// Step (ms) to try next.
-    pub h: f64,
-    /// Error of the last step that nothing cut short, in units of the tolerance.
-    pub before: f64,
-}
-
-impl Default for Adaptive {
-    fn default() -> Self {
-        Adaptive {
-            h: 1e-3,
-            before: LEAST_MEMORY,
-        }
-    }
-}
-
 /// What a neuron brings along besides its record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Member {
@@ -109,45 +87,6 @@ impl Bench {
             buffers: Buffers::new(plan),
             lanes: Lanes::new(plan),
         }
-    }
-}
-
-/// Base-2 logarithm of a positive number to 0.01: enough for step control, and cheap.
-#[inline(always)]
-fn rough_log2(x: f64) -> f64 {
-    let bits = x.to_bits();
-    let exponent = (bits >> 52) as f64 - 1023.0;
-    let mantissa = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52);
-    exponent + (2.0 - mantissa / 3.0).mul_add(mantissa, -5.0 / 3.0)
-}
-
-/// 2 to the power `x` to 0.3 %, for |x| < 1000.
-#[inline(always)]
-fn rough_exp2(x: f64) -> f64 {
-    let whole = x.floor();
-    let rest = x - whole;
-    let mantissa = 0.343_5_f64.mul_add(rest, 0.656_5).mul_add(rest, 1.0);
-    mantissa * f64::from_bits(((whole + 1023.0) as u64) << 52)
-}
-
-/// log2 0.9
-const SAFETY: f64 = -0.152_003_093_445_049_98;
-
-/// Factor on the step after one that passed with `error`, by the rule of a PI controller.
-#[inline(always)]
-fn growth(error: f64, before: f64) -> f64 {
-    let memory = 0.1 * rough_log2(before);
-    let exponent = (-0.7 / 3.0_f64).mul_add(rough_log2(error.max(LEAST_ERROR)), memory + SAFETY);
-    rough_exp2(exponent).clamp(0.2, 5.0)
-}
-
-/// Factor on the step after one that failed; an error that is no number is of infinite size.
-#[inline(always)]
-fn shrinkage(error: f64) -> f64 {
-    if error.is_finite() {
-        rough_exp2((-1.0 / 3.0_f64).mul_add(rough_log2(error), SAFETY)).max(0.1)
-    } else {
-        0.1
     }
 }
 
@@ -418,44 +357,6 @@ fn detect<S: Simd>(
     }
 }
 
-/// A cubic through two values with given slopes, over 0..1.
-#[derive(Clone, Copy, Debug)]
-pub struct Hermite([f64; 4]);
-
-impl Hermite {
-    /// From both values and both slopes (per length of the step).
-    pub fn new(from: f64, to: f64, slope_from: f64, slope_to: f64) -> Self {
-        let rise = to - from;
-        Hermite([
-            from,
-            slope_from,
-            3.0 * rise - 2.0 * slope_from - slope_to,
-            slope_from + slope_to - 2.0 * rise,
-        ])
-    }
-
-    /// Value at the fraction `x`.
-    #[inline(always)]
-    pub fn at(&self, x: f64) -> f64 {
-        let [a, b, c, d] = self.0;
-        d.mul_add(x, c).mul_add(x, b).mul_add(x, a)
-    }
-
-    /// Fraction at which it crosses `level` upward.
-    pub fn crossing(&self, level: f64) -> f64 {
-        let (mut low, mut high) = (0.0, 1.0);
-        for _ in 0..52 {
-            let middle = 0.5 * (low + high);
-            if self.at(middle) > level {
-                high = middle
-            } else {
-                low = middle
-            }
-        }
-        0.5 * (low + high)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -468,24 +369,6 @@ mod tests {
     };
     use crate::kinetics::{Expression, Variable};
     use crate::simd::Portable;
-
-    #[test]
-    fn rough_functions_are_near() {
-        for k in -300..300 {
-            let x = 1.07_f64.powi(k);
-            assert!((rough_log2(x) - libm::log2(x)).abs() < 0.01, "{x}");
-            let y = 0.1 * f64::from(k);
-            assert!((rough_exp2(y) / libm::exp2(y) - 1.0).abs() < 0.004, "{y}");
-        }
-    }
-
-    #[test]
-    fn a_cubic_is_met_exactly() {
-        let f = |x: f64| ((2.0 * x - 1.0) * x + 3.0) * x - 1.0;
-        let curve = Hermite::new(f(0.0), f(1.0), 3.0, 6.0 - 2.0 + 3.0);
-        assert!((curve.at(0.3) - f(0.3)).abs() < 1e-15);
-        assert!((f(curve.crossing(0.5)) - 0.5).abs() < 1e-14);
-    }
 
     /// A cell type with tabulated gates, one that calcium multiplies, one of V and Ca, a factor on
     /// a time constant and a Nernst potential.

@@ -1,5 +1,5 @@
 //! The accurate scheme: every neuron at its own adaptive step, by Ros3 with the exact Jacobian
-//! ([`ros3`](self)), on smooth tables.
+//! on smooth tables.
 //!
 //! The tolerance bounds the local error of each step; a slow burst's period is so ill-conditioned
 //! (a kick of 0.0001 mV once per ms moves it by 0.4 %) that single periods agree only in the mean
@@ -9,7 +9,9 @@
 //! changes a result within the tolerance. Homeostasis and controllers act at control ticks, as in
 //! the fixed-step scheme.
 
+mod control;
 mod coupled;
+mod hermite;
 mod lanes;
 mod plan;
 mod ros3;
@@ -28,13 +30,15 @@ use crate::coupling::{Coupling, Kinds};
 use crate::definition::CellDefinition;
 use crate::observe::{Detection, Runaway, Spike, Spikes};
 use crate::schedule::{Clock, Neurons, Stretch};
+pub use control::Adaptive;
 use coupled::{Group, Signals, SiteTable};
 pub use coupled::{Network, run_network};
-pub use lanes::{Adaptive, Batch, Bench, run};
+pub use lanes::{Batch, Bench, run};
 use lanes::{Failure, Member};
 use plan::Plan;
 
-/// Neurons that a worker takes through a stretch at a time.
+/// Neurons that a worker takes through a stretch at a time: enough that lanes which find no other
+/// neuron at the end are few.
 const PIECE: usize = 256;
 
 /// Voltages below this (mV) may be a membrane's.
@@ -51,7 +55,10 @@ pub struct Accurate {
 }
 
 impl Accurate {
-    /// Default tolerance.
+    /// Default tolerance. Over 64 jittered bursters, half of them slow, against itself at 3e-7:
+    /// periods are off by 0.22 % in the mean and spikes at 1 s by 0.005 ms in the median; by
+    /// 0.46 % and 0.013 ms at 1e-3, which costs three quarters; by 0.11 % and 0.002 ms at 1e-4,
+    /// which costs a third more. A network's slow rhythm, where errors add up, asks for 1e-4.
     pub const TOLERANCE: f64 = 3e-4;
 }
 
