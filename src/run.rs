@@ -330,7 +330,7 @@ pub fn trains(simulation: &Simulation) -> Vec<Vec<f64>> {
 /// Name of the code path that steps the neurons of a network.
 pub fn kernel(integrator: Integrator, world: &World) -> &'static str {
     match integrator {
-        Integrator::Exponential => world.resource::<Kernel>().name(),
+        Integrator::Exponential | Integrator::Accurate => world.resource::<Kernel>().name(),
         Integrator::Reference => "direct",
     }
 }

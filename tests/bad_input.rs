@@ -475,7 +475,7 @@ fn wrong_command_lines() {
         (&["-o", "DIR", "--sample", "A.V:-1"], "`--sample` cannot be -1", ms),
         (&["-o", "DIR", "--sample", "A.V:1e-9"], "every 0.000000001 ms, step_ms is 0.05", "sample every step at most"),
         (&["-o", "DIR", "--sample", "C.V:1"], "there is no cell `C`", "there are: A, B"),
-        (&["--integrator", "euler"], "there is no integrator `euler`", "there are `exponential` and `reference`"),
+        (&["--integrator", "euler"], "there is no integrator `euler`", "there are `exponential`, `accurate` and `reference`"),
         (&["--duration", "5"], "unexpected argument '--duration'", "'--duration-ms"),
     ];
     let folder = Folder::new("command-line").with("scene.ron", pair(""));
@@ -533,7 +533,7 @@ fn runs_that_leave_all_sense() {
             "at t = ",
             "the run has left all sense",
         ];
-        for integrator in ["exponential", "reference"] {
+        for integrator in ["exponential", "accurate", "reference"] {
             let arguments = ["run", "scene.ron", "--integrator", integrator];
             none([folder.misdeeds(&arguments, 1, &expected)]);
         }

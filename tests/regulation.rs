@@ -113,7 +113,7 @@ fn falling(rule: &str, integrator: &str) -> Scene {
 
 #[test]
 fn what_happens_below_zero() {
-    for integrator in ["exponential", "reference"] {
+    for integrator in ["exponential", "accurate", "reference"] {
         for rule in ["allow", "rectify_current", "clamp"] {
             let mut simulation = network(&falling(rule, integrator));
             let mut lowest = 0.0_f64;

@@ -173,7 +173,7 @@ fn unknown_word() {
 )
 "#,
         r#"
-  × expected one of `exponential`, `reference`
+  × expected one of `exponential`, `accurate`, `reference`
    ╭─[scene.ron:5:17]
  4 │     step_ms: 0.05,
  5 │     integrator: "euler",

@@ -124,7 +124,7 @@ fn run(scene: &Scene) -> String {
             thousands(steps(scene)),
             scene.step_ms
         ),
-        Integrator::Reference => "in adaptive steps".to_owned(),
+        Integrator::Accurate | Integrator::Reference => "in adaptive steps".to_owned(),
     };
     format!(
         "{} {how}, integrator {}, regulation every {} ms, seed {}",
@@ -492,7 +492,7 @@ fn accuracy(scene: &Scene, pace: &Pace, page: &mut Page) {
 fn cost(scene: &Scene, kernel: Kernel) -> String {
     let bytes = PROGRAM_BYTES + memory::needed(scene);
     let memory = format!("about {} MB", digits((bytes * 1e-6).ceil(), 2));
-    if scene.integrator == Integrator::Reference {
+    if scene.integrator != Integrator::Exponential {
         return format!("{memory}; the time of an adaptive run is not foreseen");
     }
     let of_type = |k| {

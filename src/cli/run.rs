@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     /// Seed of every random stream.
     #[arg(long, allow_negative_numbers = true, value_parser = setting::seed)]
     seed: Option<u64>,
-    /// `exponential` (fixed step) or `reference` (adaptive, slow, for validation).
+    /// `exponential` (fixed step), `accurate` (every cell at its own step) or `reference` (adaptive, slow, for validation).
     #[arg(long, value_name = "NAME")]
     integrator: Option<String>,
     /// Write a bundle into this new folder: tables, the scene as resolved, `run.json`.

@@ -236,11 +236,15 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
 
 /// An integrator by name.
 pub(super) fn integrator(name: &str) -> Result<Integrator, Failure> {
-    [Integrator::Exponential, Integrator::Reference]
-        .into_iter()
-        .find(|i| i.name() == name)
-        .ok_or_else(|| {
-            let help = "there are `exponential` and `reference`".to_string();
-            wrong(format!("there is no integrator `{name}`"), Some(help))
-        })
+    [
+        Integrator::Exponential,
+        Integrator::Accurate,
+        Integrator::Reference,
+    ]
+    .into_iter()
+    .find(|i| i.name() == name)
+    .ok_or_else(|| {
+        let help = "there are `exponential`, `accurate` and `reference`".to_string();
+        wrong(format!("there is no integrator `{name}`"), Some(help))
+    })
 }

@@ -132,6 +132,7 @@ impl Settings {
                 "integrator",
                 &[
                     ("exponential", Integrator::Exponential),
+                    ("accurate", Integrator::Accurate),
                     ("reference", Integrator::Reference),
                 ],
                 errors,

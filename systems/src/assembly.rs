@@ -22,7 +22,9 @@ use crate::coupling::{
 use crate::definition::{CellDefinition, Start, SynapseKind};
 use crate::dic;
 use crate::homeostasis::{BelowZero, Homeostat, Regulated, Settings};
-use crate::integrate::{Kernel, Planned, Reference, exponential::Workspace, plan::Plan};
+use crate::integrate::{
+    Accurate, Kernel, Planned, Reference, accurate, exponential::Workspace, plan::Plan,
+};
 use crate::membrane::{AppliedCurrent, Input, Voltage};
 use crate::neuromodulation::{Controller, Gains, Modulated};
 use crate::observe::{Armed, Detection, Observers, Runaway, Spikes};
@@ -448,6 +450,8 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.init_resource::<Coupling>();
     world.init_resource::<Plan>();
     world.init_resource::<Workspace>();
+    world.init_resource::<Accurate>();
+    world.init_resource::<accurate::Scratch>();
     world.init_resource::<Reference>();
     world.init_resource::<Detection>();
     world.init_resource::<Spikes>();

@@ -187,6 +187,12 @@ impl Gate {
         &self.inf
     }
 
+    /// Programs of the steady state, without its factor of calcium where it is tabulated
+    /// ([`Gate::calcium_factor`]), and of the time constant (ms, without the per-cell factor).
+    pub fn programs(&self) -> (&Program, &Program) {
+        (&self.inf_of_v, &self.tau)
+    }
+
     /// Steady state and time constant (ms, without the per-cell factor) of eight neurons.
     #[inline(always)]
     pub fn eval_lanes(&self, at: &Variables<Lanes>) -> ([f64; BLOCK], [f64; BLOCK]) {
@@ -341,6 +347,11 @@ pub struct CellType {
 }
 
 impl CellType {
+    /// Values of the kinetic parameters that it was compiled with.
+    pub fn parameters(&self) -> &[f64] {
+        &self.parameters
+    }
+
     /// Names of the kinetic parameters: (channel, parameter), in lane and file order.
     pub fn parameter_names(definition: &CellDefinition) -> impl Iterator<Item = (&str, &str)> {
         definition.channels.iter().flat_map(|(name, channel)| {

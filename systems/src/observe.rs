@@ -228,7 +228,7 @@ pub fn windows(
         return;
     }
     seen.resize(neurons.len(), 0.0);
-    let restarts = *integrator == Integrator::Exponential && clock.due().is_some();
+    let restarts = *integrator != Integrator::Reference && clock.due().is_some();
     for (index, integral) in &calcium {
         let k = index.0 as usize;
         let gained = integral.0 - seen[k];

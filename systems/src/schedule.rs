@@ -126,6 +126,8 @@ pub enum Integrator {
     /// Fixed step: gates first, then V with the new gates, both exponential.
     #[default]
     Exponential,
+    /// Adaptive Ros3, every neuron at its own step.
+    Accurate,
     /// Adaptive Dormand-Prince 5(4) on directly evaluated kinetics, regulation included.
     Reference,
 }
@@ -135,6 +137,7 @@ impl Integrator {
     pub fn name(self) -> &'static str {
         match self {
             Integrator::Exponential => "exponential",
+            Integrator::Accurate => "accurate",
             Integrator::Reference => "reference",
         }
     }
@@ -357,7 +360,7 @@ pub fn close_regulation(mut clock: ResMut<Clock>) {
 }
 
 fn regulating(clock: Res<Clock>, integrator: Res<Integrator>) -> bool {
-    *integrator == Integrator::Exponential && clock.due().is_some()
+    *integrator != Integrator::Reference && clock.due().is_some()
 }
 
 /// Builds the schedule of one stretch. Ambiguous orders are errors.
@@ -384,6 +387,7 @@ pub fn schedule() -> Schedule {
             coupling::compile,
             integrate::plan_stretch,
             integrate::exponential::advance.run_if(integrate::exponential_asked),
+            integrate::accurate::advance.run_if(integrate::accurate_asked),
             integrate::reference::advance.run_if(integrate::reference_asked),
             integrate::finish_stretch,
             coupling::store_activations,

@@ -165,3 +165,9 @@ pub fn locate<S: Simd>(v: Eight<S>) -> ([i32; LANES], Eight<S>) {
     let (whole, bins) = x.whole();
     (bins, x - whole)
 }
+
+/// Linear interpolation, fused.
+#[inline(always)]
+pub fn mix<T: Real>(low: T, high: T, weight: T) -> T {
+    (high - low).mul_add(weight, low)
+}

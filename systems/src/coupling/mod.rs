@@ -238,7 +238,7 @@ impl Coupling {
 impl Electrical {
     /// Conductance (mS/cm²) at the given voltages.
     #[inline(always)]
-    fn conductance(&self, kinds: &Kinds, voltage: &[f64]) -> f64 {
+    pub fn conductance(&self, kinds: &Kinds, voltage: &[f64]) -> f64 {
         match self.factor {
             None => self.g,
             Some(kind) => {

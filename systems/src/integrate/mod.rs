@@ -1,8 +1,10 @@
 //! Integration of the network over a stretch.
 //!
-//! Two schemes share the subjects' right-hand sides: [`exponential`] (fixed step, the engine's
-//! workhorse) and [`reference`](mod@reference) (adaptive order 5, for validation).
+//! Three schemes: [`exponential`] (fixed step, the engine's workhorse), [`accurate`] (every neuron
+//! at its own adaptive step) and [`reference`](mod@reference) (the whole network at one adaptive
+//! step, for validation).
 
+pub mod accurate;
 mod block;
 mod columns;
 mod dispatch;
@@ -13,6 +15,7 @@ pub mod reference;
 
 use bevy_ecs::prelude::*;
 
+pub use accurate::Accurate;
 pub use columns::{Columns, NeuronTables};
 pub use dispatch::{Kernel, KernelError};
 pub use reference::Reference;
@@ -60,6 +63,11 @@ pub fn finish_stretch(mut clock: ResMut<Clock>, protocol: Res<Protocol>, planned
 /// Condition: the fixed-step scheme is asked for.
 pub fn exponential_asked(integrator: Res<Integrator>) -> bool {
     *integrator == Integrator::Exponential
+}
+
+/// Condition: the accurate scheme is asked for.
+pub fn accurate_asked(integrator: Res<Integrator>) -> bool {
+    *integrator == Integrator::Accurate
 }
 
 /// Condition: the reference scheme is asked for.
