@@ -119,8 +119,9 @@ fn rows(bundle: &Path, table: &str) -> i64 {
     reader.metadata().file_metadata().num_rows()
 }
 
-/// Two runs: memory flat, rows complete, bytes equal.
-fn hold(name: &str, duration_ms: usize, window_ms: usize, look_every: Duration) {
+/// Two runs: memory flat, rows complete, bytes equal. Memory may grow by `filling_mb` in the last
+/// third: a short run ends before the first rows of a table are written together.
+fn hold(name: &str, duration_ms: usize, window_ms: usize, look_every: Duration, filling_mb: f64) {
     let folder = folder(name);
     fs::write(folder.join("ring.ron"), scene(duration_ms, window_ms)).unwrap();
     let looks = run(&folder, "one", look_every);
@@ -136,7 +137,7 @@ fn hold(name: &str, duration_ms: usize, window_ms: usize, look_every: Duration) 
     for tenth in looks.chunks(looks.len().div_ceil(10)) {
         println!("  up to {:.1} MB", highest(tenth));
     }
-    assert!(late < 1.1 * early, "{looks:?}");
+    assert!(late < 1.1 * early + filling_mb, "{looks:?}");
 
     let (one, two) = (folder.join("one"), folder.join("two"));
     let samples = (duration_ms / SAMPLED_EVERY_MS + 1) * CELLS;
@@ -157,11 +158,11 @@ fn hold(name: &str, duration_ms: usize, window_ms: usize, look_every: Duration) 
 
 #[test]
 fn a_run_of_two_hundred_cells() {
-    hold("short", 15_000, 500, Duration::from_millis(20));
+    hold("short", 15_000, 500, Duration::from_millis(20), 16.0);
 }
 
 #[test]
 #[ignore = "takes minutes; see the top of the file"]
 fn an_hour_of_two_hundred_cells() {
-    hold("hour", 3_600_000, 60_000, Duration::from_secs(1));
+    hold("hour", 3_600_000, 60_000, Duration::from_secs(1), 0.0);
 }
