@@ -21,11 +21,17 @@ use crate::coupling::{Coupling, ImplicitComponent, Kinds};
 use crate::schedule::{NeuronIndex, Neurons};
 use crate::simd::{LANES, Row};
 
+/// Pieces that a small network of independent cells is cut into, at least.
+const SHARES: usize = 8;
+
+/// Neurons of the smallest piece worth a worker's while.
+const LEAST_PIECE: usize = 32;
+
 /// How large the shares of a network are. They change no result.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Neurons of a piece, about: what stays in a worker's cache, and enough for the latency of one
-    /// block to hide behind the next.
+    /// Neurons of a piece, about: enough that what a step costs beside them is little, few enough
+    /// to stay in a worker's cache. A small network is cut finer, so that every worker has a share.
     pub piece: usize,
     /// Neurons of a part, at least. Below, meeting after every step costs more than a second worker
     /// brings.
@@ -35,7 +41,7 @@ pub struct Sizes {
 impl Default for Sizes {
     fn default() -> Self {
         Sizes {
-            piece: 64,
+            piece: 256,
             part: 1024,
         }
     }
@@ -329,7 +335,9 @@ fn pieces(
     sizes: Sizes,
 ) -> Vec<PiecePlan> {
     let component = components(rows, coupling);
-    let cuts = cuts(rows, &component, sizes.piece);
+    let piece = component.len() / SHARES;
+    let piece = piece.clamp(LEAST_PIECE.min(sizes.piece), sizes.piece);
+    let cuts = cuts(rows, &component, piece);
     let mut wiring = Wiring {
         coupling,
         kinds,
