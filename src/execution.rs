@@ -10,7 +10,7 @@ use crate::scene::Scene;
 /// Cells from which threads pay in a coupled network, which meets at a barrier in every step.
 const COUPLED: usize = 2000;
 /// Cells from which threads pay where every cell runs on its own.
-const UNCOUPLED: usize = 256;
+const UNCOUPLED: usize = 64;
 
 /// What a run is carried out by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub fn pool(threads: usize) -> Result<ThreadPool, NoThreads> {
 }
 
 /// Threads for a network where nothing else is said: one where it is small, so that threads would
-/// wait for each other longer than they work (below 2000 cells; 256 if no edge joins them), else
+/// wait for each other longer than they work (below 2000 cells; 64 if no edge joins them), else
 /// one for each of the `cores`.
 pub fn default_threads(cells: usize, edges: usize, cores: usize) -> usize {
     let least = if edges == 0 { UNCOUPLED } else { COUPLED };
@@ -88,8 +88,8 @@ mod tests {
         assert_eq!(default_threads(5, 8, 16), 1);
         assert_eq!(default_threads(1999, 4000, 16), 1);
         assert_eq!(default_threads(2000, 4000, 16), 16);
-        assert_eq!(default_threads(255, 0, 16), 1);
-        assert_eq!(default_threads(256, 0, 16), 16);
+        assert_eq!(default_threads(63, 0, 16), 1);
+        assert_eq!(default_threads(64, 0, 16), 16);
         assert_eq!(default_threads(1_000_000, 0, 1), 1);
     }
 

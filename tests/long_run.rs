@@ -71,9 +71,9 @@ fn scene(duration_ms: usize, window_ms: usize) -> String {
         )
         .unwrap();
     }
-    write!(
+    writeln!(
         text,
-        "], samples: [(paths: [\"*.V\", \"*.Ca\"], every_ms: {SAMPLED_EVERY_MS})])\n"
+        "], samples: [(paths: [\"*.V\", \"*.Ca\"], every_ms: {SAMPLED_EVERY_MS})])"
     )
     .unwrap();
     text

@@ -170,7 +170,7 @@ impl PiecePlan {
     }
 
     /// Number of neurons.
-    pub fn len(&self) -> usize {
+    fn neurons(&self) -> usize {
         self.blocks.iter().map(|block| block.len).sum()
     }
 }
@@ -401,7 +401,7 @@ impl Wiring<'_> {
         piece.groups = all.filter_map(|n| self.group_led_by(n.0)).collect();
         // Cells that are solved together stay with one worker.
         let parts = match piece.groups.is_empty() {
-            true => (piece.len() / self.sizes.part).max(1),
+            true => (piece.neurons() / self.sizes.part).max(1),
             false => 1,
         };
         let n = piece.blocks.len();
