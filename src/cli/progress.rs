@@ -68,7 +68,7 @@ impl Kind {
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
     let colour = if super::color() { ".cyan" } else { "" };
-    let template = format!("{{bar:30{colour}}} {{percent:>3}} %  {{msg}}");
+    let template = format!("{{bar:20{colour}}} {{percent:>3}} %  {{msg}}");
     // The template is well formed; a plain bar would do, too.
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style.progress_chars("=> "));

@@ -135,7 +135,7 @@ fn cells(window: &WindowReport) -> String {
         "period ms",
         "CV",
         "duty",
-        "spikes/burst",
+        "per burst",
         "most",
         "Ca µM",
     ];
