@@ -317,6 +317,17 @@ pub enum Stretch {
     Rest,
 }
 
+impl Stretch {
+    /// Time at which it ends (ms).
+    pub fn end(self, clock: &Clock) -> f64 {
+        match self {
+            Stretch::Whole { to } => to as f64 * clock.dt(),
+            Stretch::Part { to } => to,
+            Stretch::Rest => (clock.step() + 1) as f64 * clock.dt(),
+        }
+    }
+}
+
 /// Plans the next stretch. `protocol` is the next protocol time (ms), `observe` the next time at
 /// which something is read. The end of the run, too, may lie inside a step and then splits it.
 pub fn plan(

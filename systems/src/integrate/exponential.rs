@@ -43,12 +43,7 @@ impl Steps {
         let now = clock.now();
         let (dt, count, kinetics) = match stretch {
             Stretch::Whole { to } => (clock.dt(), to - clock.step(), Kinetics::Tables),
-            Stretch::Part { to } => (to - now, 1, Kinetics::Direct),
-            Stretch::Rest => (
-                (clock.step() + 1) as f64 * clock.dt() - now,
-                1,
-                Kinetics::Direct,
-            ),
+            _ => (stretch.end(clock) - now, 1, Kinetics::Direct),
         };
         Steps {
             template: Step {

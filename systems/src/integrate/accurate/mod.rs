@@ -29,7 +29,7 @@ use crate::channels::{CellType, CellTypes};
 use crate::coupling::{Coupling, Kinds};
 use crate::definition::CellDefinition;
 use crate::observe::{Detection, Runaway, Spike, Spikes};
-use crate::schedule::{Clock, Neurons, Stretch};
+use crate::schedule::{Clock, Neurons};
 pub use control::Adaptive;
 use coupled::Network;
 use coupled::{Group, NetworkSteps, Signals, SiteTable};
@@ -154,11 +154,7 @@ pub fn advance(
     mut commands: Commands,
 ) {
     let from = clock.now();
-    let to = match planned.0 {
-        Stretch::Whole { to } => to as f64 * clock.dt(),
-        Stretch::Part { to } => to,
-        Stretch::Rest => (clock.step() + 1) as f64 * clock.dt(),
-    };
+    let to = planned.0.end(&clock);
     scratch.renew(&types, &kinds, &coupling);
     settings.steps.resize(neurons.len(), Adaptive::default());
     let mut columns = tables.columns();

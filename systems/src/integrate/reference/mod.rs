@@ -16,7 +16,7 @@ use crate::coupling::{Coupling, Kinds};
 use crate::homeostasis::{BelowZero, Homeostat};
 use crate::neuromodulation::Controller;
 use crate::observe::{Detection, Spikes};
-use crate::schedule::{Clock, NeuronIndex, Neurons, Stretch};
+use crate::schedule::{Clock, NeuronIndex, Neurons};
 use crate::simd::{Simd, Task};
 
 pub use dormand_prince::{StepError, integrate};
@@ -86,11 +86,7 @@ pub fn advance(
     mut commands: Commands,
 ) {
     let t0 = clock.now();
-    let t1 = match planned.0 {
-        Stretch::Whole { to } => to as f64 * clock.dt(),
-        Stretch::Part { to } => to,
-        Stretch::Rest => (clock.step() + 1) as f64 * clock.dt(),
-    };
+    let t1 = planned.0.end(&clock);
     let regulation: Regulators = regulators
         .iter_mut()
         .map(
