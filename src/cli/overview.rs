@@ -28,10 +28,11 @@ const WRITTEN: u8 = 6;
 /// Neurons a kernel treats together: a smaller number costs as much.
 const BLOCK: usize = homarus_systems::channels::BLOCK;
 
-/// Wall time (ns) of a neuron and of an edge in a step, one thread of a Zen 4 processor with
-/// AVX-512: `benches/scenes.rs` gives 31 ns for each of 1000 STG cells, and 271 ns for the five
-/// cells (one block of eight), eight edges and regulators of `five_neuron_cpg`.
-const NEURON_NS: f64 = 31.0;
+/// Wall time (ns) of a step, and of a neuron and an edge in it, on one thread of a processor with
+/// AVX-512: `homarus bench` gives 12 ns for each of 1000 STG cells, and `five_neuron_cpg` (one
+/// block of eight, eight edges, regulators) takes 175 ns a step.
+const STEP_NS: f64 = 50.0;
+const NEURON_NS: f64 = 13.0;
 const EDGE_NS: f64 = 3.0;
 
 /// Memory (bytes) of the program itself: a run of `five_neuron_cpg` peaks at 13.6 MB. What is
@@ -504,8 +505,9 @@ fn cost(scene: &Scene, kernel: Kernel) -> String {
     };
     let types = 0..scene.cell_types.len();
     let lanes: usize = types.map(|k| of_type(k).next_multiple_of(BLOCK)).sum();
-    let wall_s =
-        steps(scene) * (lanes as f64 * NEURON_NS + scene.edge_count() as f64 * EDGE_NS) * 1e-9;
+    let edges = scene.edge_count() as f64;
+    let step_ns = STEP_NS + lanes as f64 * NEURON_NS + edges * EDGE_NS;
+    let wall_s = steps(scene) * step_ns * 1e-9;
     let time = match wall_s {
         s if s < 0.1 => "less than 0.1 s".to_owned(),
         s if s < 120.0 => format!("about {} s", digits(s, 1)),
