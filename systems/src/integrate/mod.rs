@@ -7,7 +7,7 @@
 pub mod accurate;
 mod block;
 mod columns;
-mod dispatch;
+pub(crate) mod dispatch;
 pub mod exponential;
 mod kernel;
 pub mod plan;

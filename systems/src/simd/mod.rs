@@ -317,3 +317,62 @@ impl<S: Simd> Real for Eight<S> {
         Eight { vector, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::integrate::{Kernel, dispatch::run as run_task};
+
+    /// Every operation on some numbers; what comes out, as bits.
+    struct Everything {
+        rows: [Row; LANES],
+        bits: u8,
+    }
+
+    impl Task for Everything {
+        type Output = Vec<u64>;
+
+        fn run<S: Simd>(self, simd: S) -> Vec<u64> {
+            let x = self.rows.map(|row| Eight::load(simd, &row));
+            let [a, b, c, ..] = x;
+            let (whole, integers) = (a * a.constant(1e-3)).whole();
+            let fours = self.rows.each_ref().map(|row| row.first_chunk().unwrap());
+            let mut out = vec![
+                a + b,
+                a - b,
+                a * b,
+                a / b,
+                -a,
+                a.mul_add(b, c),
+                a.if_less(b, c, a),
+                a.keep(self.bits, b),
+                a.times_in(self.bits, b),
+                a.constant(1.5).add_exponent(b),
+                Eight::gather(simd, self.rows[3]),
+                whole,
+            ];
+            out.extend(Eight::transpose(simd, x));
+            out.extend(a.columns(fours));
+            let numbers = out.into_iter().flat_map(Eight::array);
+            let mut bits: Vec<u64> = numbers.map(f64::to_bits).collect();
+            bits.extend(integers.map(|k| k as u64));
+            bits.push(u64::from(a.less(b)));
+            bits
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_width_has_the_bits_of_plain_arrays(
+            rows in prop::array::uniform8(prop::array::uniform8(-1e6..1e6_f64)),
+            bits: u8,
+        ) {
+            let plain = run_task(Kernel::Portable, Everything { rows, bits });
+            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.available()) {
+                prop_assert_eq!(&plain, &run_task(kernel, Everything { rows, bits }), "{:?}", kernel);
+            }
+        }
+    }
+}
