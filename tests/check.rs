@@ -125,7 +125,7 @@ fn the_page_says_what_the_scene_is() {
         " 50 s  modulate slow/* to g_s -8",
         "Na.m of F1: 0.061 ms at 50 mV, 6.1 steps",
         "slow bursts of S1, S2: about 1487 ms",
-        "MB and about 4 s",
+        "MB and about 3 s",
     ] {
         assert!(page.contains(part), "`{part}` in\n{page}");
     }
