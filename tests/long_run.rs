@@ -11,6 +11,7 @@ mod program;
 use std::{
     fmt::Write as _,
     fs::{self, File},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -154,6 +155,25 @@ fn hold(name: &str, duration_ms: usize, window_ms: usize, look_every: Duration, 
         let read = |bundle: &Path| fs::read(bundle.join(&file)).unwrap();
         assert!(read(&one) == read(&two), "{file}");
     }
+}
+
+/// Notices of removed components, which a world collects until they are cleared.
+#[test]
+fn notices_do_not_pile_up_from_stretch_to_stretch() {
+    let mut scene = homarus::scene::read("half_centre").unwrap();
+    scene.duration_ms = 1_000.0;
+    scene.windows.clear();
+    let mut simulation = homarus::scene::spawn::spawn(&scene).unwrap();
+    let (mut stretches, mut most) = (0, 0);
+    let run = simulation.run_while(|world| {
+        let notices = world.removed_components().iter();
+        most = most.max(notices.map(|(_, messages)| messages.len()).sum());
+        stretches += 1;
+        ControlFlow::Continue(())
+    });
+    run.unwrap();
+    assert!(stretches >= 1_000, "{stretches}");
+    assert!(most < 100, "{most} notices");
 }
 
 #[test]

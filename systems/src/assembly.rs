@@ -386,6 +386,9 @@ impl Simulation {
     pub fn stretch(&mut self) -> Result<(), RunError> {
         self.start()?;
         self.schedule.run(&mut self.world);
+        // What was removed has been told to every system; without this the notices pile up, some
+        // in every stretch.
+        self.world.clear_trackers();
         failure(&self.world).map_or(Ok(()), Err)
     }
 
