@@ -93,7 +93,7 @@ pub fn check(case: Case) -> Result<(), Diagnostics> {
 pub fn synthetic(case: Case, execution: &Execution) -> Result<Measurement, Failure> {
     check(case)?;
     let synapses = case.neurons * case.synapses_per_neuron;
-    let threads = execution.threads(case.neurons, synapses);
+    let threads = execution.threads(case.neurons);
     let pool = execution::pool(threads)?;
     pool.install(|| race(case, execution.kernel))
 }
