@@ -92,7 +92,6 @@ pub fn check(case: Case) -> Result<(), Diagnostics> {
 /// It would not fit in memory, or the system does not give the threads.
 pub fn synthetic(case: Case, execution: &Execution) -> Result<Measurement, Failure> {
     check(case)?;
-    let synapses = case.neurons * case.synapses_per_neuron;
     let threads = execution.threads(case.neurons);
     let pool = execution::pool(threads)?;
     pool.install(|| race(case, execution.kernel))
