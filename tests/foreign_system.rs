@@ -235,3 +235,41 @@ fn an_ambiguous_order_is_an_error() {
     simulation.schedule.add_systems(between);
     let _ = simulation.stretch();
 }
+
+/// A neuron that leaves the world takes its edges along; the others go on, and those it was not
+/// joined to do not feel it.
+#[test]
+fn a_neuron_may_leave_a_running_network() {
+    let cells: Vec<String> = (0..4)
+        .map(|k| format!("\"c{k}\": ({})", stg(k, -50.0)))
+        .collect();
+    let edges = r#"edges: [
+        (pre: "c0", post: "c1", kind: "tanh", g: 0.3), (pre: "c1", post: "c0", kind: "gap", g: 0.05),
+        (pre: "c1", post: "c2", kind: "tanh", g: 0.3),
+    ]"#;
+    let fields = format!("cells: {{ {} }}, {edges}", cells.join(", "));
+    let scene = read(&scene_text(60.0, 0.025, &fields));
+    let mut left = network(&scene);
+    let mut whole = network(&scene);
+    for _ in 0..10 {
+        left.stretch().expect("a stretch");
+    }
+    let neuron = left.world.resource::<Neurons>().entity(1);
+    left.world.despawn(neuron);
+    let end = left.world.resource::<Clock>().end();
+    while left.now() < end {
+        left.stretch().expect("a stretch");
+    }
+    whole.run().expect("a run");
+    let voltage = |simulation: &Simulation, k: usize| {
+        let neuron = simulation.world.resource::<Neurons>().entity(k);
+        simulation
+            .world
+            .get::<Voltage>(neuron)
+            .map(|v| v.0.to_bits())
+    };
+    assert_eq!(voltage(&left, 1), None);
+    assert_eq!(voltage(&left, 3), voltage(&whole, 3));
+    assert_ne!(voltage(&left, 0), voltage(&whole, 0));
+    assert_ne!(voltage(&left, 2), voltage(&whole, 2));
+}

@@ -162,7 +162,7 @@ pub fn scene(scene: &Scene, execution: &Execution) -> Result<Measurement, Failur
         let kernel = run::kernel(scene.integrator, &engine.world);
         Ok(Measurement {
             peak_rss_mb: memory::peak_mb(),
-            ..measurement(&engine, &laps, scene.edges.len(), kernel, build_s)
+            ..measurement(&engine, &laps, scene.edge_count(), kernel, build_s)
         })
     })
 }

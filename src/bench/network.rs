@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use homarus_systems::{
-    assembly::{EdgeSpec, NeuronSpec, Simulation, Timing},
+    assembly::{BulkSpec, NeuronSpec, Simulation, Timing},
     channels::{CellType, NegativeConductance},
     definition::{Start, SynapseKind},
     integrate::Kernel,
@@ -132,20 +132,19 @@ impl Network {
 
     fn connect(&self, simulation: &mut Simulation) -> Result<(), Diagnostics> {
         let kind: SynapseKind = scene::synapse_kind("tanh")?;
-        let parameters: Vec<f64> = kind.parameters.iter().map(|(_, value)| *value).collect();
-        for (k, (pre, g)) in self.pre.iter().zip(&self.g).enumerate() {
-            let spec = EdgeSpec {
-                pre: *pre as usize,
-                post: k / self.in_degree,
-                kind: kind.clone(),
-                parameters: parameters.clone(),
-                name: None,
-                g: *g,
-                area_ratio: 1.0,
-                s: None,
-            };
-            simulation.edge(spec).map_err(unusable)?;
-        }
+        let post = (0..self.pre.len()).map(|edge| (edge / self.in_degree) as u32);
+        let spec = BulkSpec {
+            generator: None,
+            label: None,
+            parameters: kind.parameters.iter().map(|(_, value)| *value).collect(),
+            kind,
+            pre: Arc::new(self.pre.clone()),
+            post: Arc::new(post.collect()),
+            g: self.g.clone(),
+            area_ratio: Vec::new(),
+            s: None,
+        };
+        simulation.bulk(spec).map_err(unusable)?;
         Ok(())
     }
 }

@@ -149,10 +149,6 @@ impl Staging {
         let shown = self.place.shown.join(name);
         match File::create_new(self.path(name)) {
             Ok(file) => Ok(StagedFile { file, shown }),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let why = "the folder in which it was being written has been removed meanwhile";
-                Err(named(&shown, io::Error::new(error.kind(), why)))
-            }
             Err(error) => Err(named(&shown, error)),
         }
     }
@@ -184,7 +180,8 @@ impl Staging {
     /// # Errors
     /// The folder cannot be read.
     pub fn names(&self) -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(self.area.join(GROWING)).map_err(|error| self.gone(error))?;
+        let entries = fs::read_dir(self.area.join(GROWING))
+            .map_err(|error| named(&self.place.shown, error))?;
         let mut names = Vec::new();
         for entry in entries {
             names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -239,7 +236,7 @@ impl Staging {
         match rename_new(&from, &target) {
             Ok(()) => return Ok(Published::AsAsked(shown.clone())),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(self.gone(error)),
+            Err(error) => return Err(named(shown, error)),
         }
         let mut number = 2_u64;
         loop {
@@ -253,26 +250,13 @@ impl Staging {
                     });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(self.gone(error)),
+                Err(error) => return Err(named(shown, error)),
             }
         }
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.area.join(GROWING).join(name)
-    }
-
-    /// Says it if the folder that the bundle grew in is not there any more.
-    fn gone(&self, error: io::Error) -> io::Error {
-        let growing = self.area.join(GROWING);
-        if growing.is_dir() {
-            return named(&self.place.shown, error);
-        }
-        let message = format!(
-            "the bundle is lost: `{}`, in which it was written, has been removed meanwhile",
-            growing.display()
-        );
-        io::Error::new(error.kind(), message)
     }
 }
 
@@ -311,9 +295,18 @@ struct Named {
     source: io::Error,
 }
 
-fn named(path: &Path, source: io::Error) -> io::Error {
+/// An error about a file or folder of a bundle. What is not found was there, so it says that someone took it away.
+fn named(path: &Path, error: io::Error) -> io::Error {
+    let kind = error.kind();
+    let source = match kind {
+        ErrorKind::NotFound => io::Error::new(
+            kind,
+            "the folder in which it was being written has been removed meanwhile",
+        ),
+        _ => error,
+    };
     let path = path.to_path_buf();
-    io::Error::new(source.kind(), Named { path, source })
+    io::Error::new(kind, Named { path, source })
 }
 
 /// The final place of a bundle.

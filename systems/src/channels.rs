@@ -16,10 +16,11 @@ use crate::definition::{CellDefinition, GateDefinition, Reversal};
 use crate::kinetics::{
     Comparison, Expression, Lanes, Program, Variable, Variables, eval_removable,
 };
+use crate::simd;
 use crate::table::{self, Table, TabulatedGate};
 
 /// Number of neurons a kernel treats together.
-pub const BLOCK: usize = 8;
+pub const BLOCK: usize = simd::LANES;
 
 /// Lane widths a neuron can have; a cell type takes the smallest that holds its channels.
 pub const WIDTHS: [usize; 3] = [8, 16, 32];

@@ -10,6 +10,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::connected::leaders;
+
 /// A group of cells joined by junctions, with the pattern of its elimination.
 #[derive(Clone, Debug)]
 pub struct Component {
@@ -91,13 +93,8 @@ impl Component {
 
 /// Groups of cells connected by `links` that hold at least one `strong` cell.
 pub fn components(n: usize, links: &[(u32, u32)], strong: &[bool]) -> Vec<Component> {
-    let mut parent: Vec<u32> = (0..n as u32).collect();
-    for (a, b) in links {
-        let (a, b) = (root(&mut parent, *a), root(&mut parent, *b));
-        // The smaller index leads, so that groups come in cell order.
-        parent[a.max(b) as usize] = a.min(b);
-    }
-    let roots: Vec<u32> = (0..n as u32).map(|k| root(&mut parent, k)).collect();
+    // The smallest index leads, so that groups come in cell order.
+    let roots = leaders(n, links.iter().copied());
     let mut groups: BTreeMap<u32, (Vec<u32>, Vec<(u32, u32)>)> = (0..n)
         .filter(|k| strong[*k])
         .map(|k| (roots[k], Default::default()))
@@ -116,14 +113,6 @@ pub fn components(n: usize, links: &[(u32, u32)], strong: &[bool]) -> Vec<Compon
         .into_values()
         .map(|(cells, links)| component(cells, &links))
         .collect()
-}
-
-fn root(parent: &mut [u32], mut k: u32) -> u32 {
-    while parent[k as usize] != k {
-        parent[k as usize] = parent[parent[k as usize] as usize];
-        k = parent[k as usize];
-    }
-    k
 }
 
 /// Works out where elimination in cell order fills the matrix.

@@ -12,6 +12,7 @@
 //! g is a density of the membrane that feels it (mS/cm²); coupling currents carry no calcium.
 
 mod bulk;
+mod connected;
 mod implicit;
 mod kinds;
 
@@ -182,7 +183,7 @@ impl Coupling {
     }
 
     /// Pairs of neurons of which one acts on the other.
-    pub(crate) fn links(&self) -> impl Iterator<Item = (u32, u32)> {
+    fn links(&self) -> impl Iterator<Item = (u32, u32)> {
         let posts = 0..self.chemical_rows.len().saturating_sub(1);
         let chemical = posts.flat_map(move |post| {
             let edges = self.chemical_into(post).iter();
@@ -191,23 +192,15 @@ impl Coupling {
         chemical.chain(self.electrical.iter().map(|edge| (edge.pre, edge.post)))
     }
 
+    /// Components of the network: for each of `n` neurons the smallest index in its component.
+    pub(crate) fn components(&self, n: usize) -> Vec<u32> {
+        connected::leaders(n, self.links())
+    }
+
     /// Releases of each of `n` neurons: where those of a neuron start, and all of them.
     pub(crate) fn sites_by_neuron(&self, n: usize) -> (Vec<u32>, Vec<u32>) {
-        let mut starts = vec![0; n + 1];
-        for site in &self.sites {
-            starts[site.pre as usize + 1] += 1;
-        }
-        for k in 0..n {
-            starts[k + 1] += starts[k];
-        }
-        let mut next = starts.clone();
-        let mut sites = vec![0; self.sites.len()];
-        for (k, site) in self.sites.iter().enumerate() {
-            let place = &mut next[site.pre as usize];
-            sites[*place as usize] = k as u32;
-            *place += 1;
-        }
-        (starts, sites)
+        let sites = self.sites.iter().zip(0..).map(|(site, k)| (site.pre, k));
+        rows(n, &sites.collect::<Vec<_>>())
     }
 
     /// Conductance and drive that each cell feels from its edges, from the activations and
@@ -236,7 +229,7 @@ impl Coupling {
 }
 
 impl Electrical {
-    /// Conductance (mS/cm²) at the given voltages.
+    /// Conductance (mS/cm²) at the given voltages, by neuron or by whatever pre and post are.
     #[inline(always)]
     pub fn conductance(&self, kinds: &Kinds, voltage: &[f64]) -> f64 {
         match self.factor {
@@ -254,6 +247,7 @@ pub fn compile(
     changed: Query<(), (With<Edge>, Or<(Changed<Edge>, Changed<SynapticActivation>)>)>,
     reweighed: Query<(Entity, &Edge, &Strength), Changed<Strength>>,
     mut removed: RemovedComponents<Edge>,
+    mut neurons_removed: RemovedComponents<NeuronIndex>,
     edges: Query<(Entity, &Edge, &Strength, Option<&SynapticActivation>)>,
     mut bulk: Query<(Entity, &mut BulkEdges)>,
     indices: Query<&NeuronIndex>,
@@ -265,6 +259,7 @@ pub fn compile(
     let structure = coupling.chemical_rows.len() != neurons.len() + 1
         || !changed.is_empty()
         || removed.read().count() > 0
+        || neurons_removed.read().count() > 0
         || kinds.is_changed()
         || reweighed
             .iter()
@@ -474,9 +469,7 @@ impl Coupling {
         }
         let strong: Vec<bool> = (0..n)
             .map(|post| {
-                let row =
-                    self.electrical_rows[post] as usize..self.electrical_rows[post + 1] as usize;
-                let sum: f64 = self.electrical[row].iter().map(|e| e.g).sum();
+                let sum: f64 = self.electrical_into(post).iter().map(|e| e.g).sum();
                 sum * dt / neurons.capacitance(post) > EXPLICIT_GAP_LIMIT
             })
             .collect();

@@ -380,10 +380,10 @@ fn drive<S: Simd>(
         let (mut g, mut ge) = ([0.0; LANES], [0.0; LANES]);
         let voltage = now.voltage.as_flattened();
         for junction in &piece.junctions[plan.junctions.clone()] {
-            let conductance = junction.conductance(kinds, voltage);
+            let conductance = junction.edge.conductance(kinds, voltage);
             let k = junction.lane;
             g[k] += conductance;
-            ge[k] = conductance.mul_add(voltage[junction.partner as usize], ge[k]);
+            ge[k] = conductance.mul_add(voltage[junction.edge.partner as usize], ge[k]);
         }
         total = total + Eight::load(simd, &g);
         drive = drive + Eight::load(simd, &ge);
@@ -461,7 +461,7 @@ fn solve(group: &mut Group, step: &mut PartStep) {
         let dt_c = dt / capacitance[i];
         let k = dt_c * math::relative_decay(g[slot % LANES] * dt_c);
         for (partner, junction) in &junctions[i] {
-            let a = k * junction.conductance(kinds, old);
+            let a = k * junction.edge.conductance(kinds, old);
             add(i, -a);
             add(*partner, a);
         }

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::columns::{AllColumns, Columns};
 use crate::channels::{CellTypeId, WIDTHS};
-use crate::coupling::{Coupling, ImplicitComponent, Kinds};
+use crate::coupling::{Coupling, Electrical, ImplicitComponent, Kinds};
 use crate::schedule::{NeuronIndex, Neurons};
 use crate::simd::{LANES, Row};
 
@@ -71,33 +71,13 @@ pub struct Segment {
     pub vectors: Range<usize>,
 }
 
-/// A junction as one of its cells feels it. Slots are places in the piece.
+/// A junction as one of its cells feels it.
 #[derive(Clone, Copy, Debug)]
 pub struct Junction {
     /// Lane of the cell that feels it.
     pub lane: usize,
-    /// Slot of the presynaptic cell.
-    pub pre: u32,
-    /// Slot of the postsynaptic cell.
-    pub post: u32,
-    /// Slot of the other cell.
-    pub partner: u32,
-    /// Conductance (mS/cm² of the cell that feels it).
-    pub g: f64,
-    /// Kind whose factor multiplies g.
-    pub factor: Option<u32>,
-}
-
-impl Junction {
-    /// Conductance (mS/cm²) at the voltages (mV) by slot.
-    #[inline(always)]
-    pub fn conductance(&self, kinds: &Kinds, voltage: &[f64]) -> f64 {
-        let [pre, post] = [self.pre, self.post].map(|slot| voltage[slot as usize]);
-        match self.factor {
-            Some(kind) => self.g * kinds.get(kind).factor(pre, post),
-            None => self.g,
-        }
-    }
+    /// The junction, with slots of the piece for neurons.
+    pub(crate) edge: Electrical,
 }
 
 /// Up to eight releases of one kind.
@@ -218,7 +198,8 @@ fn width_place<const W: usize>() -> usize {
 }
 
 impl Plan {
-    /// The pieces and the number of the plan, which is made anew where the tables or the coupling have changed.
+    /// The pieces and the number of the plan, which is made anew where the tables or the coupling
+    /// have changed.
     pub fn renew(
         &mut self,
         columns: &AllColumns,
@@ -262,41 +243,26 @@ impl Plan {
     }
 }
 
-/// Independent components by neuron, numbered from 0 in the order of the rows.
-fn components(rows: &[TableRows], coupling: &Coupling) -> Vec<u32> {
-    let n = rows.iter().map(|table| table.index.len()).sum::<usize>();
-    let mut parent: Vec<u32> = (0..n as u32).collect();
-    for (a, b) in coupling.links() {
-        let (a, b) = (root(&mut parent, a), root(&mut parent, b));
-        parent[a.max(b) as usize] = a.min(b);
-    }
-    let mut number = vec![u32::MAX; n];
+/// Independent components by neuron, numbered from 0 in the order of the rows, and how many there
+/// are. Neurons without a row, which have left the world, have no component.
+fn components(rows: &[TableRows], coupling: &Coupling, neurons: usize) -> (Vec<u32>, usize) {
+    let leaders = coupling.components(neurons);
+    let mut number = vec![u32::MAX; neurons];
     let mut next = 0;
-    let order: Vec<u32> = rows.iter().flat_map(|t| &t.index).map(|i| i.0).collect();
-    for neuron in &order {
-        let leader = root(&mut parent, *neuron) as usize;
-        if number[leader] == u32::MAX {
-            number[leader] = next;
+    for neuron in rows.iter().flat_map(|table| &table.index) {
+        let own = &mut number[leaders[neuron.0 as usize] as usize];
+        if *own == u32::MAX {
+            *own = next;
             next += 1;
         }
     }
-    (0..n as u32)
-        .map(|k| number[root(&mut parent, k) as usize])
-        .collect()
-}
-
-fn root(parent: &mut [u32], mut k: u32) -> u32 {
-    while parent[k as usize] != k {
-        parent[k as usize] = parent[parent[k as usize] as usize];
-        k = parent[k as usize];
-    }
-    k
+    let components = leaders.iter().map(|leader| number[*leader as usize]);
+    (components.collect(), next as usize)
 }
 
 /// Rows of each table up to which the pieces go.
-fn cuts(rows: &[TableRows], component: &[u32], piece: usize) -> Vec<Vec<usize>> {
+fn cuts(rows: &[TableRows], (component, count): (&[u32], usize), piece: usize) -> Vec<Vec<usize>> {
     let tables = rows.len();
-    let count = component.iter().max().map_or(0, |c| *c as usize + 1);
     // Of each component and table: rows, and the row after the last one.
     let mut extent = vec![(0_usize, 0_usize); count * tables];
     for (t, table) in rows.iter().enumerate() {
@@ -334,10 +300,10 @@ fn pieces(
     neurons: &Neurons,
     sizes: Sizes,
 ) -> Vec<PiecePlan> {
-    let component = components(rows, coupling);
+    let (component, count) = components(rows, coupling, neurons.len());
     let piece = component.len() / SHARES;
     let piece = piece.clamp(LEAST_PIECE.min(sizes.piece), sizes.piece);
-    let cuts = cuts(rows, &component, piece);
+    let cuts = cuts(rows, (&component, count), piece);
     let mut wiring = Wiring {
         coupling,
         kinds,
@@ -501,11 +467,12 @@ impl Wiring<'_> {
         let edges = self.coupling.electrical_into(neuron).iter();
         edges.map(move |edge| Junction {
             lane,
-            pre: self.slot[edge.pre as usize],
-            post: self.slot[edge.post as usize],
-            partner: self.slot[edge.partner as usize],
-            g: edge.g,
-            factor: edge.factor,
+            edge: Electrical {
+                pre: self.slot[edge.pre as usize],
+                post: self.slot[edge.post as usize],
+                partner: self.slot[edge.partner as usize],
+                ..*edge
+            },
         })
     }
 

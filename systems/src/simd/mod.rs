@@ -337,7 +337,7 @@ mod tests {
         fn run<S: Simd>(self, simd: S) -> Vec<u64> {
             let x = self.rows.map(|row| Eight::load(simd, &row));
             let [a, b, c, ..] = x;
-            let (whole, integers) = (a * a.constant(1e-3)).whole();
+            let (whole, integers) = (a * a.constant(1e-5)).whole();
             let fours = self.rows.each_ref().map(|row| row.first_chunk().unwrap());
             let mut out = vec![
                 a + b,

@@ -82,7 +82,9 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn whole(self, x: Row) -> (Row, [i32; LANES]) {
-        (x.map(f64::trunc), x.map(|x| x as i32))
+        // Through the integer: -0.5 becomes 0, not -0.
+        let integers = x.map(|x| x as i32);
+        (integers.map(f64::from), integers)
     }
 
     #[inline(always)]
