@@ -235,16 +235,28 @@ fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
             continue;
         };
         let (pre, post) = (&bulk.pre.selector, &bulk.post.selector);
-        let rule = match bulk.rule {
+        let rule = match &bulk.rule {
             Rule::Ring => format!("a ring from {pre} to {post}"),
             Rule::Chain => format!("a chain from {pre} to {post}"),
             Rule::OneToOne => format!("{pre} to {post} one to one"),
             Rule::AllToAll => format!("all of {pre} to all of {post}"),
             Rule::Random { in_degree } => format!("{in_degree} of {pre} into each of {post}"),
+            Rule::Within {
+                radius,
+                probability,
+            } => {
+                let by = probability
+                    .as_ref()
+                    .map(|p| format!(" with probability {}", p.written()));
+                format!(
+                    "{pre} to {post} within {radius} µm{}",
+                    by.unwrap_or_default()
+                )
+            }
             Rule::Listed => "a table".to_owned(),
         };
         let kind = &scene.kinds[bulk.kind].name;
-        let count = thousands(bulk.len() as f64);
+        let count = thousands(bulk.count(scene) as f64);
         page.row("generators", &format!("{name}: {rule}, {count} {kind}"));
     }
 }

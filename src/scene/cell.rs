@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use glam::DVec3;
 use homarus_systems::definition::{CellDefinition, Start};
 
 use super::{
@@ -62,7 +63,7 @@ impl<'n> CellFields<'n> {
         name: &Key,
         cell_type: usize,
         definition: &CellDefinition,
-        own_area: Option<f64>,
+        (own_area, position): (Option<f64>, Option<DVec3>),
         maximal_conductance: Rule,
         errors: &mut Diagnostics,
     ) -> Option<Cell> {
@@ -99,6 +100,7 @@ impl<'n> CellFields<'n> {
             start,
             start_range,
             area,
+            position,
             homeostat: homeostat?,
             controller: controller?,
             origin: name.place.clone(),

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use glam::DVec3;
 use homarus_systems::{
     definition::{
         CalciumPool, CellDefinition, ChannelDefinition, DicDefinition, GateDefinition,
@@ -16,7 +17,7 @@ use super::{
     definitions::FORMAT,
     model::{
         Action, Bulk, Cell, Conductance, Controller, Copies, Current, Distribution, Edge, Ends,
-        Entry, Homeostat, Rhythm, Rule, Samples, Scene, Weight, Window,
+        Entry, Homeostat, Layout, Population, Rhythm, Rule, Samples, Scene, Weight, Window,
     },
     settings::{INTEGRATOR_STARTS, NEGATIVE_CONDUCTANCES},
 };
@@ -455,11 +456,11 @@ fn cells(scene: &Scene) -> Vec<(String, Ron)> {
     let (mut entries, mut k) = (Vec::new(), 0);
     let mut populations = scene.populations.iter().peekable();
     while k < end {
-        match populations.next_if(|(_, cells)| cells.start == k) {
-            Some((name, cells)) => {
-                let count = Some(cells.len());
-                entries.push((name.clone(), cell(scene, &scene.cells[k], count)));
-                k = cells.end;
+        match populations.next_if(|population| population.cells.start == k) {
+            Some(population) => {
+                let first = cell(scene, &scene.cells[k], Some(population));
+                entries.push((population.name.clone(), first));
+                k = population.cells.end;
             }
             None => {
                 let single = &scene.cells[k];
@@ -488,11 +489,11 @@ fn networks(scene: &Scene) -> Vec<(String, Ron)> {
             fields.extend(of_bulk(scene, bulk));
             Ron::Struct("", fields)
         });
-        let fields = vec![
-            ("copies", Ron::Whole(copies.count as u64)),
-            ("cells", Ron::Map(cells.collect())),
-            ("edges", Ron::List(edges.collect())),
-        ];
+        let mut fields = vec![("copies", Ron::Whole(copies.count as u64))];
+        fields.extend(copies.position.map(|at| ("position", triple(at))));
+        fields.extend(copies.layout.map(|of| ("layout", layout(of))));
+        fields.push(("cells", Ron::Map(cells.collect())));
+        fields.push(("edges", Ron::List(edges.collect())));
         (copies.name.clone(), Ron::Struct("", fields))
     };
     copies.map(entry).collect()
@@ -509,6 +510,7 @@ fn of_bulk(scene: &Scene, bulk: &Bulk) -> Fields {
         Weight::Drawn(Distribution::LogNormal { median, sigma }) => {
             Some(pair("LogNormal", *median, *sigma))
         }
+        Weight::OfDistance(g) => Some(expression(g.written())),
         Weight::Listed(_) => None,
     };
     fields.extend(g.map(|g| ("g", g)));
@@ -538,14 +540,23 @@ fn generators(scene: &Scene) -> Vec<(String, Ron)> {
     let entry = |bulks: &[&Bulk]| {
         let bulk = bulks[0];
         let word = |rule: &str| Ron::Word(rule.to_owned());
-        let rule = match bulk.rule {
+        let rule = match &bulk.rule {
             Rule::Ring => word("Ring"),
             Rule::Chain => word("Chain"),
             Rule::OneToOne => word("OneToOne"),
             Rule::AllToAll => word("AllToAll"),
             Rule::Random { in_degree } => {
-                let degree = ("in_degree", Ron::Whole(u64::from(in_degree)));
+                let degree = ("in_degree", Ron::Whole(u64::from(*in_degree)));
                 Ron::Struct("Random", vec![degree])
+            }
+            Rule::Within {
+                radius,
+                probability,
+            } => {
+                let mut fields = vec![("radius_um", Ron::Number(*radius))];
+                let p = probability.as_ref().map(|p| expression(p.written()));
+                fields.extend(p.map(|p| ("p", p)));
+                Ron::Struct("Within", fields)
             }
             Rule::Listed => Ron::Tuple("Table", vec![Ron::Text(table(scene, bulks))]),
         };
@@ -583,11 +594,34 @@ fn cell_names(scene: &Scene, cells: &[usize]) -> Ron {
     Ron::List(scene.names_of(cells).into_iter().map(Ron::Text).collect())
 }
 
-/// A cell, or the cells of a population of `count`.
-fn cell(scene: &Scene, cell: &Cell, count: Option<usize>) -> Ron {
+/// A position or lengths (µm).
+fn triple(at: DVec3) -> Ron {
+    Ron::Tuple("", at.to_array().map(Ron::Number).into())
+}
+
+fn layout(layout: Layout) -> Ron {
+    match layout {
+        Layout::Line { spacing } => Ron::Struct("Line", vec![("spacing_um", Ron::Number(spacing))]),
+        Layout::Grid { columns, spacing } => Ron::Struct(
+            "Grid",
+            vec![
+                ("columns", Ron::Whole(columns)),
+                ("spacing_um", Ron::Number(spacing)),
+            ],
+        ),
+        Layout::Box { size } => Ron::Struct("Box", vec![("size_um", triple(size))]),
+    }
+}
+
+/// A cell, or the cells of a population.
+fn cell(scene: &Scene, cell: &Cell, population: Option<&Population>) -> Ron {
     let definition = &scene.cell_types[cell.cell_type];
     let mut fields = vec![("cell", text(&definition.name))];
-    fields.extend(count.map(|count| ("count", Ron::Whole(count as u64))));
+    if let Some(population) = population {
+        fields.push(("count", Ron::Whole(population.cells.len() as u64)));
+        fields.extend(population.layout.map(|of| ("layout", layout(of))));
+    }
+    fields.extend(cell.position.map(|at| ("position", triple(at))));
     if !cell.parameters.is_empty() {
         let parameters = cell.parameters.iter();
         let parameters = parameters.map(|(c, p, value)| (format!("{c}.{p}"), Ron::Number(*value)));

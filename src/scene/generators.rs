@@ -11,12 +11,15 @@ use csv::{ReaderBuilder, StringRecord};
 use homarus_systems::definition::SynapseDefinition;
 
 use super::{
-    decode::{CONDUCTANCE, Fields, expected, integer, key, map, not_negative, number, text},
+    decode::{
+        CONDUCTANCE, Fields, above_zero, expected, integer, key, map, not_negative, number, text,
+    },
     diagnostic::{Diagnostic, Diagnostics},
     model::{Bulk, Conductance, Distribution, Ends, Rule, Weight},
     names::{self, Role},
     network::{Network, refuse_same_name},
     source::{Place, Source},
+    space::{self, OfDistance},
     syntax::{Key, Node, Value},
     units,
 };
@@ -25,7 +28,9 @@ use super::{
 const MAX_DEGREE: u64 = u32::MAX as u64;
 
 /// The name of a rule.
-const RULES: [&str; 6] = ["Ring", "Chain", "OneToOne", "AllToAll", "Random", "Table"];
+const RULES: [&str; 7] = [
+    "Ring", "Chain", "OneToOne", "AllToAll", "Random", "Within", "Table",
+];
 
 /// A rule as it is written.
 enum Written<'n> {
@@ -34,8 +39,11 @@ enum Written<'n> {
     Table(Arc<Source>, &'n Node),
 }
 
-/// Weights: a conductance or a distribution of densities.
+/// Weights: a conductance, a distribution of densities or a density by distance.
 pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
+    if let Value::Text(_) = &node.value {
+        return OfDistance::read(node, errors).map(Weight::OfDistance);
+    }
     let Value::Tuple(Some(name), items) = &node.value else {
         return units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant);
     };
@@ -267,6 +275,22 @@ impl Network<'_> {
                 let in_degree = u32::try_from(degree?).ok()?;
                 return Some(Written::Rule(Rule::Random { in_degree }));
             }
+            ("Within", Value::Struct(_, entries)) => {
+                let mut fields = Fields::new("`Within`", node.head(), entries);
+                let radius = fields.required("radius_um").and_then(|node| {
+                    let rule = above_zero("no two cells are closer");
+                    number(node, rule, errors)
+                });
+                let probability = match fields.optional("p") {
+                    Some(node) => OfDistance::read(node, errors).map(Some),
+                    None => Some(None),
+                };
+                fields.finish(errors);
+                return Some(Written::Rule(Rule::Within {
+                    radius: radius?,
+                    probability: probability?,
+                }));
+            }
             ("Table", Value::Tuple(_, items)) => {
                 let [item] = items.as_slice() else {
                     errors.push(expected("one text, as in `Table(\"edges.csv\")`", node));
@@ -285,9 +309,12 @@ impl Network<'_> {
         if written.is_none() {
             let wanted = match name {
                 "Random" => "`Random(in_degree: 10)`",
+                "Within" => {
+                    "`Within(radius_um: 100)` or `Within(radius_um: 300, p: \"exp(-d/100)\")`"
+                }
                 "Table" => "`Table(\"edges.csv\")`",
                 _ => {
-                    "one of `Ring`, `Chain`, `OneToOne`, `AllToAll`, `Random(in_degree: 10)`, `Table(\"edges.csv\")`"
+                    "one of `Ring`, `Chain`, `OneToOne`, `AllToAll`, `Random(in_degree: 10)`, `Within(radius_um: 100)`, `Table(\"edges.csv\")`"
                 }
             };
             let near = names::nearest(name, RULES).filter(|near| *near != name);
@@ -539,10 +566,11 @@ impl Network<'_> {
                 _ => 0,
             };
             let next = post.iter().cycle().skip(shifted);
-            let pairs = pre.iter().zip(next).take(bulk.len() as usize);
+            let ends = usize::from(bulk.rule == Rule::Chain);
+            let mut pairs = pre.iter().zip(next).take(pre.len() - ends);
             let itself = match bulk.rule {
-                Rule::AllToAll | Rule::Random { .. } => None,
-                _ => pairs.into_iter().find(|(a, b)| a == b),
+                Rule::AllToAll | Rule::Random { .. } | Rule::Within { .. } => None,
+                _ => pairs.find(|(a, b)| a == b),
             };
             if let Some((cell, _)) = itself {
                 let name = &self.names[*cell as usize];
@@ -556,6 +584,17 @@ impl Network<'_> {
                         "no current would flow; only chemical synapses may join a cell to itself",
                     ),
                 );
+            }
+        }
+        if matches!(bulk.rule, Rule::Within { .. }) || matches!(bulk.g, Weight::OfDistance(_)) {
+            let placed = |cell: &&u32| match &self.cells[**cell as usize] {
+                Some(cell) => cell.position.is_some(),
+                None => true,
+            };
+            let mut ends = bulk.pre.cells.iter().chain(bulk.post.cells.iter());
+            if let Some(cell) = ends.find(|cell| !placed(cell)) {
+                let name = &self.names[*cell as usize];
+                errors.push(space::no_position(&bulk.origin, name));
             }
         }
         let absolute = matches!(bulk.g, Weight::Constant(Conductance::Absolute(_)));

@@ -27,6 +27,7 @@ mod protocol;
 mod settings;
 pub mod shipped;
 pub mod source;
+pub mod space;
 pub mod spawn;
 mod syntax;
 mod units;
@@ -113,7 +114,10 @@ fn read_found(name: &str, found: &Found, sizes: &[Size]) -> Result<Scene, Diagno
         match memory::shortage(scene, memory::available()) {
             // Its edges are not made to see which of them are named.
             Some(error) => errors.push(error),
-            None => paths::check(scene, &mut errors),
+            None => match generate::impossible(scene) {
+                Some(error) => errors.push(error),
+                None => paths::check(scene, &mut errors),
+            },
         }
     }
     finish(scene, errors)

@@ -7,9 +7,10 @@ pub use homarus_systems::{
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
+use glam::DVec3;
 use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
 
-use super::source::Place;
+use super::{generate, source::Place, space::OfDistance};
 
 /// A network, its protocol and what is to be observed.
 #[derive(Clone, Debug)]
@@ -48,8 +49,8 @@ pub struct Scene {
     pub kinds: Vec<SynapseKind>,
     /// Cells in scene order.
     pub cells: Vec<Cell>,
-    /// Cells that come from one description, numbered from 0: name and range of indices into `cells`.
-    pub populations: Vec<(String, Range<usize>)>,
+    /// Cells that come from one description.
+    pub populations: Vec<Population>,
     /// Networks that are there several times.
     pub copies: Vec<Copies>,
     /// Groups in scene order: name and members (indices into `cells`).
@@ -73,7 +74,7 @@ pub struct Scene {
 impl Scene {
     /// Number of edges, those in bulk included.
     pub fn edge_count(&self) -> usize {
-        let bulk: u64 = self.bulk.iter().map(Bulk::len).sum();
+        let bulk: u64 = self.bulk.iter().map(|bulk| bulk.count(self)).sum();
         self.edges.len() + usize::try_from(bulk).unwrap_or(usize::MAX)
     }
 
@@ -85,8 +86,7 @@ impl Scene {
 
     /// Populations, and each cell of copied networks over all copies, with their cells.
     pub fn alike(&self) -> Vec<(String, Vec<usize>)> {
-        let populations = self.populations.iter();
-        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let populations = self.populations.iter().map(Population::group);
         let copies = self.copies.iter().flat_map(|copies| {
             copies.copy(0).map(|cell| {
                 let every = copies.cells.clone().skip(cell - copies.cells.start);
@@ -127,8 +127,7 @@ impl Scene {
     /// Groups of any sort, with their members: populations, copies of networks, and what the scene
     /// calls groups.
     pub fn all_groups(&self) -> Vec<(String, Vec<usize>)> {
-        let populations = self.populations.iter();
-        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let populations = self.populations.iter().map(Population::group);
         let copies = self.copies.iter();
         let copies = copies.map(|copies| (copies.name.clone(), copies.cells.clone().collect()));
         populations
@@ -160,6 +159,8 @@ pub struct Cell {
     pub start_range: Option<(f64, f64)>,
     /// Membrane area (cm²); the cell's own or that of its type.
     pub area: Option<f64>,
+    /// Where it stands (µm), where a layout begins from which it is moved.
+    pub position: Option<DVec3>,
     /// Calcium homeostasis, if any.
     pub homeostat: Option<Homeostat>,
     /// Neuromodulation controller, if any.
@@ -219,6 +220,46 @@ pub struct Edge {
     pub origin: Place,
 }
 
+/// Cells that come from one description, numbered from 0.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// Name: cell k is called `NAME[k]`.
+    pub name: String,
+    /// Cells (indices).
+    pub cells: Range<usize>,
+    /// How they are laid out; `None`: all in one place, if in any.
+    pub layout: Option<Layout>,
+}
+
+impl Population {
+    /// Name and cells (indices).
+    pub fn group(&self) -> (String, Vec<usize>) {
+        (self.name.clone(), self.cells.clone().collect())
+    }
+}
+
+/// How cells of a population, or copies of a network, are laid out in space.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Layout {
+    /// Along x.
+    Line {
+        /// Distance from one to the next (µm).
+        spacing: f64,
+    },
+    /// Row by row along x and y.
+    Grid {
+        /// Cells of a row.
+        columns: u64,
+        /// Distance of neighbours (µm).
+        spacing: f64,
+    },
+    /// Anywhere, uniformly.
+    Box {
+        /// Lengths along x, y and z (µm).
+        size: DVec3,
+    },
+}
+
 /// A network that is there several times, cell for cell and edge for edge.
 #[derive(Clone, Debug)]
 pub struct Copies {
@@ -230,6 +271,10 @@ pub struct Copies {
     pub cells: Range<usize>,
     /// Edges of all copies (indices into [`Scene::bulk`]), one bulk an edge of the network.
     pub bulk: Range<usize>,
+    /// Where the origin of the first copy is (µm).
+    pub position: Option<DVec3>,
+    /// How the copies are laid out.
+    pub layout: Option<Layout>,
 }
 
 impl Copies {
@@ -271,20 +316,16 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Number of edges.
-    pub fn len(&self) -> u64 {
+    /// Number of edges, in a scene that has them.
+    pub fn count(&self, scene: &Scene) -> u64 {
         let (pre, post) = (self.pre.cells.len() as u64, self.post.cells.len() as u64);
         match self.rule {
             Rule::Ring | Rule::OneToOne | Rule::Listed => pre,
             Rule::Chain => pre.saturating_sub(1),
             Rule::AllToAll => pre * post - self.common(),
             Rule::Random { in_degree } => post * u64::from(in_degree),
+            Rule::Within { .. } => generate::count(scene, self),
         }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Number of cells that are on both sides.
@@ -305,7 +346,7 @@ pub struct Ends {
 }
 
 /// Which cells a generator joins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// Each to the next, the last to the first.
     Ring,
@@ -320,6 +361,13 @@ pub enum Rule {
         /// Edges into each postsynaptic cell.
         in_degree: u32,
     },
+    /// Each to those close to it, but not to itself.
+    Within {
+        /// Largest distance (µm).
+        radius: f64,
+        /// Probability of an edge by the distance; `None`: always one.
+        probability: Option<OfDistance>,
+    },
     /// As a table lists them, row by row.
     Listed,
 }
@@ -331,6 +379,8 @@ pub enum Weight {
     Constant(Conductance),
     /// Drawn for each (mS/cm²).
     Drawn(Distribution),
+    /// By the distance of the two cells (mS/cm²).
+    OfDistance(OfDistance),
     /// As listed (mS/cm²).
     Listed(Vec<f64>),
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,13 +22,14 @@ use super::{
     memory,
     merge::Entries,
     model::{
-        self, Bulk, Cell, Conductance, Copies, Edge, Ends, Rhythm, Samples, Scene, Setting, Weight,
-        Window,
+        self, Bulk, Cell, Conductance, Copies, Edge, Ends, Population, Rhythm, Samples, Scene,
+        Setting, Weight, Window,
     },
     names::{self, Role},
     protocol,
     settings::Settings,
     source::Place,
+    space,
     syntax::{Key, Node, Value},
     units,
 };
@@ -233,7 +233,7 @@ pub(super) struct Network<'l> {
     pub(super) cells: Vec<Option<Cell>>,
     /// Names and groups that selectors are held against.
     lookup: Names,
-    populations: Vec<(String, Range<usize>)>,
+    populations: Vec<Population>,
     copies: Vec<Copies>,
     groups: Vec<(Key, Vec<usize>)>,
     edges: Vec<Option<Edge>>,
@@ -327,9 +327,20 @@ impl<'l> Network<'l> {
         for (key, node) in entries {
             names::check(key, Role::Cell, errors);
             let first = self.cells.len();
-            let cell = self.cell(key, node, None, errors);
-            let named = match count(node) {
+            let mut cell = self.cell(key, node, None, errors);
+            let layout = field(node, "layout").and_then(|node| space::layout(node, errors));
+            if let (Some(_), Some(cell)) = (layout, &mut cell) {
+                cell.position.get_or_insert_default();
+            }
+            let named = match field(node, "count") {
                 None => {
+                    if let Some(layout) = field(node, "layout") {
+                        errors.push(
+                            Diagnostic::at(&layout.place, "a single cell has no `layout`")
+                                .label("not here")
+                                .help("give it a `position`, or make it a population by a `count`"),
+                        );
+                    }
                     self.push(Arc::from(key.text.as_str()), cell);
                     Named::Cell(first)
                 }
@@ -348,7 +359,11 @@ impl<'l> Network<'l> {
                     }
                     self.refused |= count.is_none();
                     let cells = first..self.cells.len();
-                    self.populations.push((key.text.clone(), cells.clone()));
+                    self.populations.push(Population {
+                        name: key.text.clone(),
+                        cells: cells.clone(),
+                        layout,
+                    });
                     Named::Population(first, cells.len())
                 }
             };
@@ -468,6 +483,11 @@ impl<'l> Network<'l> {
         fields.optional("network");
         let jitter = fields.optional("jitter");
         let copies = fields.required("copies");
+        let position = match fields.optional("position") {
+            Some(node) => Some(space::position(node, errors)?),
+            None => None,
+        };
+        let layout = fields.optional("layout");
         let cells = fields.required("cells").and_then(|node| map(node, errors));
         let edges = fields
             .optional("edges")
@@ -484,17 +504,32 @@ impl<'l> Network<'l> {
         let mut read = Vec::with_capacity(size);
         for (k, (member, node)) in cells.iter().enumerate() {
             names::check(member, Role::Cell, errors);
-            if let Some(count) = count(node) {
+            let many = ["count", "layout"].map(|name| (name, field(node, name)));
+            for (name, node) in many
+                .into_iter()
+                .filter_map(|(name, node)| Some((name, node?)))
+            {
                 errors.push(
-                    Diagnostic::at(&count.place, "a cell of a copied network has no `count`")
-                        .label("not here")
-                        .help(
-                            "write each of the cells, or make the population a part of the scene",
-                        ),
+                    Diagnostic::at(
+                        &node.place,
+                        format!("a cell of a copied network has no `{name}`"),
+                    )
+                    .label("not here")
+                    .help("write each of the cells, or make the population a part of the scene"),
                 );
             }
             members.entry(member.text.clone()).or_insert(first + k);
             read.push(self.cell(member, node, jitter, errors));
+        }
+        let layout = match layout {
+            Some(node) => Some(space::layout(node, errors)?),
+            None => None,
+        };
+        if position.is_some() || layout.is_some() {
+            // Where the network has a place, what has none in it stands at its origin.
+            for cell in read.iter_mut().flatten() {
+                cell.position.get_or_insert_default();
+            }
         }
         let what = ("copies", "a copied network", "copy");
         let count = self.size(key, what, copies, errors)?;
@@ -523,6 +558,8 @@ impl<'l> Network<'l> {
             count,
             cells: first..self.cells.len(),
             bulk: bulk..self.bulk.len(),
+            position,
+            layout,
         });
         Some(())
     }
@@ -590,8 +627,7 @@ impl<'l> Network<'l> {
             controller: false,
         };
         self.lookup.cells = self.names.iter().map(cell).collect();
-        let populations = self.populations.iter();
-        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let populations = self.populations.iter().map(Population::group);
         let copies = self.copies.iter();
         let copies = copies.map(|copies| (copies.name.clone(), copies.cells.clone().collect()));
         self.lookup.groups = populations.chain(copies).collect();
@@ -639,16 +675,21 @@ impl<'l> Network<'l> {
         };
         let index = cell.and_then(|node| self.cell_type(node, errors));
         fields.optional("count");
+        fields.optional("layout");
+        let position = match fields.optional("position") {
+            Some(node) => space::position(node, errors).map(Some),
+            None => Some(None),
+        };
         let given = CellFields::take(&mut fields, jitter);
         let own_area = optional_area(&mut fields, errors);
         fields.finish(errors);
-        let (index, own_area) = (index?, own_area?);
+        let (index, own_area, position) = (index?, own_area?, position?);
         let definition = &self.types[index].1;
         given.read(
             key,
             index,
             definition,
-            own_area,
+            (own_area, position),
             self.maximal_conductance,
             errors,
         )
@@ -871,6 +912,14 @@ impl<'l> Network<'l> {
             origin: node.head(),
         };
         self.check_edge(&edge, node, g_node?, errors);
+        if matches!(weight, Weight::OfDistance(_)) {
+            let mut ends = [edge.pre, edge.post].into_iter();
+            let placed = |cell: &Cell| cell.position.is_some();
+            let missing = ends.find(|end| !self.cells[*end].as_ref().is_none_or(placed));
+            if let Some(cell) = missing {
+                errors.push(space::no_position(&g_node?.place, &self.names[cell]));
+            }
+        }
         Some((edge, weight))
     }
 
@@ -1116,12 +1165,12 @@ impl<'l> Network<'l> {
     }
 }
 
-/// The `count` of a cell, if it has one.
-fn count(node: &Node) -> Option<&Node> {
+/// A field of a cell, if it has that.
+fn field<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     match &node.value {
         Value::Struct(_, fields) => {
             let mut fields = fields.iter();
-            let field = fields.find(|(key, node)| key.text == "count" && !node.is_none());
+            let field = fields.find(|(key, node)| key.text == name && !node.is_none());
             field.map(|(_, node)| node)
         }
         _ => None,

@@ -65,7 +65,7 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     }
     for bulk in &scene.bulk {
         simulation
-            .bulk(synapses(scene, bulk))
+            .bulk(synapses(scene, bulk)?)
             .map_err(|error| kinetics(&bulk.origin, "these edges", &error))?;
     }
     simulation.groups(scene.all_groups());
@@ -176,20 +176,20 @@ fn parameters(kind: &SynapseKind, given: &[(String, f64)]) -> Vec<f64> {
         .collect()
 }
 
-fn synapses(scene: &Scene, bulk: &Bulk) -> BulkSpec {
+fn synapses(scene: &Scene, bulk: &Bulk) -> Result<BulkSpec, Diagnostic> {
     let kind = &scene.kinds[bulk.kind];
-    let columns = generate::columns(scene, bulk);
-    BulkSpec {
+    let columns = generate::columns(scene, bulk)?;
+    Ok(BulkSpec {
         generator: bulk.generator.clone(),
         label: bulk.label.clone(),
         kind: kind.clone(),
         parameters: parameters(kind, &bulk.parameters),
-        g: generate::weights(scene, bulk, &columns),
+        g: generate::weights(scene, bulk, &columns)?,
         area_ratio: generate::area_ratios(scene, &columns),
         pre: columns.pre,
         post: columns.post,
         s: bulk.s,
-    }
+    })
 }
 
 fn synapse(scene: &Scene, edge: &Edge) -> EdgeSpec {
