@@ -7,7 +7,7 @@ mod helpers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use helpers::{Folder, network, run, scene_text, stg, value};
-use homarus::scene::{Scene, Size, Source, memory, read_sized, read_text};
+use homarus::scene::{Asked, Scene, Size, Source, memory, read_asked, read_text};
 use homarus_systems::{
     address::Names, coupling::BulkEdges, math::exp, observe::Spikes, protocol::Protocol,
     schedule::Edges,
@@ -412,6 +412,14 @@ fn a_copy_runs_to_the_bits_of_its_network() {
     }
 }
 
+/// These sizes and no tables.
+fn sizes(sizes: &[Size]) -> Asked {
+    Asked {
+        sizes: sizes.to_vec(),
+        ..Asked::default()
+    }
+}
+
 #[test]
 fn sizes_are_asked_for_from_outside() {
     let size = |name: &str, field: &str, number| Size {
@@ -420,10 +428,10 @@ fn sizes_are_asked_for_from_outside() {
         number,
         origin: homarus::scene::Place::new(&Source::new("here", "x"), 0..1),
     };
-    let scene = read_sized("five_neuron_copies", &[size("cpg", "copies", 3)]).unwrap();
+    let scene = read_asked("five_neuron_copies", &sizes(&[size("cpg", "copies", 3)])).unwrap();
     assert_eq!((scene.cells.len(), scene.edge_count()), (15, 3 * 8 + 2));
-    let told = |sizes: &[Size]| {
-        let errors = read_sized("five_neuron_copies", sizes).unwrap_err();
+    let told = |asked: &[Size]| {
+        let errors = read_asked("five_neuron_copies", &sizes(asked)).unwrap_err();
         errors.render(false, 120)
     };
     assert!(told(&[size("cpg", "copies", 0)]).contains("a copied network needs at least one copy"));
@@ -691,7 +699,7 @@ fn the_copied_network_has_the_rhythms_of_its_cells() {
         number: 41,
         origin: homarus::scene::Place::new(&Source::new("here", "x"), 0..1),
     };
-    let mut scene = read_sized("five_neuron_copies", &[size]).unwrap();
+    let mut scene = read_asked("five_neuron_copies", &sizes(&[size])).unwrap();
     scene.step_ms = 0.05;
     let summary = homarus::run::run(&scene).unwrap();
     let of = |name: &str| {

@@ -2,7 +2,7 @@
 
 use crate::run::Failure;
 use crate::scene::model::{Integrator, Samples, Scene, Setting};
-use crate::scene::{self, Place, Size, Source};
+use crate::scene::{self, Asked, Place, Size, Source, TableFile};
 
 use homarus_systems::nearest::nearest;
 
@@ -11,39 +11,53 @@ use super::wrong;
 /// Settings that `--set` knows beside the scalars of the network.
 const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
 
-/// Reads a scene with the numbers of cells and copies that `PATH=VALUE` sets, `NAME.count` and
-/// `NAME.copies`.
+/// Reads a scene with the numbers of cells and copies and the tables of conductances that
+/// `PATH=VALUE` sets: `NAME.count`, `NAME.copies`, `NAME.table`, each also as `population.NAME.…`.
 pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
-    let mut sizes = Vec::new();
+    let mut asked = Asked::default();
     for set in sets {
         let Some((path, value)) = set.split_once('=') else {
             continue;
         };
         let (path, value) = (path.trim(), value.trim());
-        let Some((name, field)) = size(path) else {
+        let Some((name, field)) = of_population(path) else {
             continue;
         };
+        let origin = argument("--set", set, path);
+        if field == TABLE {
+            asked.tables.push(TableFile {
+                population: name.to_string(),
+                path: value.into(),
+                origin,
+            });
+            continue;
+        }
         let number = value.replace('_', "").parse().map_err(|_| {
             wrong(
                 format!("`{path}` cannot be `{value}`"),
                 Some("write a whole number, 1 or more".to_string()),
             )
         })?;
-        sizes.push(Size {
+        asked.sizes.push(Size {
             name: name.to_string(),
             field: field.to_string(),
             number,
-            origin: argument("--set", set, path),
+            origin,
         });
     }
-    Ok(scene::read_sized(name, &sizes)?)
+    Ok(scene::read_asked(name, &asked)?)
 }
 
-/// Takes the path of a number of cells or copies apart.
-fn size(path: &str) -> Option<(&str, &str)> {
-    let (name, field) = path.split_once('.')?;
+/// The setting that is a table of conductances.
+const TABLE: &str = "table";
+
+/// Takes the path of a number of cells or copies, or of a table, apart.
+fn of_population(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("population.");
+    let rest = rest.filter(|rest| rest.contains('.')).unwrap_or(path);
+    let (name, field) = rest.split_once('.')?;
     let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    (plain && ["count", "copies"].contains(&field)).then_some((name, field))
+    (plain && ["count", "copies", TABLE].contains(&field)).then_some((name, field))
 }
 
 /// Applies every `PATH=VALUE`: settings at once, scalars as if the scene set them last. What is
@@ -62,14 +76,16 @@ pub(super) fn apply(
             )
         })?;
         let (path, value) = (path.trim(), value.trim());
-        if seen.contains(&path) {
+        let same = of_population(path);
+        let known = |seen: &&str| *seen == path || (same.is_some() && of_population(seen) == same);
+        if seen.iter().any(known) {
             return Err(wrong(
                 format!("`--set {path}` is given twice"),
                 Some("keep one of the two".to_string()),
             ));
         }
         seen.push(path);
-        if size(path).is_some() {
+        if of_population(path).is_some() {
             continue;
         }
         if !path.contains('.') && !SETTINGS.contains(&path) {

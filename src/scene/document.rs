@@ -17,8 +17,10 @@ use super::{
     definitions::FORMAT,
     model::{
         Action, Bulk, Cell, Conductance, Controller, Copies, Current, Distribution, Edge, Ends,
-        Entry, Homeostat, Layout, Population, Rhythm, Rule, Samples, Scene, Weight, Window,
+        Entry, Homeostat, Layout, Population, Rhythm, Rule, Sampler, Samples, Scene, Solve, Value,
+        Weight, Window,
     },
+    population::IF_NEGATIVE,
     settings::{INTEGRATOR_STARTS, NEGATIVE_CONDUCTANCES},
 };
 
@@ -502,14 +504,9 @@ fn networks(scene: &Scene) -> Vec<(String, Ron)> {
 /// Kind, weight, name, parameters and start value of edges in bulk.
 fn of_bulk(scene: &Scene, bulk: &Bulk) -> Fields {
     let mut fields = vec![("kind", text(&scene.kinds[bulk.kind].name))];
-    let pair = |name, a, b| Ron::Tuple(name, vec![Ron::Number(a), Ron::Number(b)]);
     let g = match &bulk.g {
         Weight::Constant(g) => Some(conductance(*g)),
-        Weight::Drawn(Distribution::Uniform { from, to }) => Some(pair("Uniform", *from, *to)),
-        Weight::Drawn(Distribution::Normal { mean, sd }) => Some(pair("Normal", *mean, *sd)),
-        Weight::Drawn(Distribution::LogNormal { median, sigma }) => {
-            Some(pair("LogNormal", *median, *sigma))
-        }
+        Weight::Drawn(drawn) => Some(distribution(*drawn)),
         Weight::OfDistance(g) => Some(expression(g.written())),
         Weight::Listed(_) => None,
     };
@@ -520,6 +517,66 @@ fn of_bulk(scene: &Scene, bulk: &Bulk) -> Fields {
     }
     fields.extend(bulk.s.map(|s| ("s", Ron::Number(s))));
     fields
+}
+
+fn distribution(distribution: Distribution) -> Ron {
+    let pair = |name, a, b| Ron::Tuple(name, vec![Ron::Number(a), Ron::Number(b)]);
+    match distribution {
+        Distribution::Uniform { from, to } => pair("Uniform", from, to),
+        Distribution::Normal { mean, sd } => pair("Normal", mean, sd),
+        Distribution::LogNormal { median, sigma } => pair("LogNormal", median, sigma),
+    }
+}
+
+fn drawn(value: &Value) -> Ron {
+    match value {
+        Value::Number(x) => Ron::Number(*x),
+        Value::Distribution(drawn) => distribution(*drawn),
+        Value::Function(function) => expression(function),
+    }
+}
+
+fn solve(definition: &CellDefinition, solve: &Solve) -> Ron {
+    let mut fields = vec![("channels", channel_names(definition, &solve.lanes))];
+    let targets = ["g_f", "g_s", "g_u"].into_iter().zip(solve.targets);
+    // Two channels have no fast target.
+    let targets = targets.filter(|(_, target)| !target.is_nan());
+    fields.extend(targets.map(|(name, target)| (name, Ron::Number(target))));
+    fields.extend(solve.v_th.map(|v| ("V_th", Ron::Number(v))));
+    fields.push(("if_negative", word(&IF_NEGATIVE, solve.if_negative)));
+    Ron::Struct("", fields)
+}
+
+/// What draws conductances, but for the conductances themselves.
+fn sampler(definition: &CellDefinition, sampler: &Sampler) -> Fields {
+    let mut fields = Vec::new();
+    let draws = sampler.draws.iter().filter(|draw| draw.lane.is_none());
+    let draws: Vec<_> = draws.map(|d| (d.name.clone(), drawn(&d.value))).collect();
+    if !draws.is_empty() {
+        fields.push(("draws", Ron::Map(draws)));
+    }
+    if !sampler.solves.is_empty() {
+        let solves = sampler.solves.iter().map(|s| solve(definition, s));
+        fields.push(("compensate", Ron::List(solves.collect())));
+    }
+    if !sampler.reject.is_empty() {
+        let reject = sampler.reject.iter().map(|c| c.text.as_str());
+        fields.push(("reject", texts(reject)));
+    }
+    fields
+}
+
+/// Conductances of the cells of a population, a row a cell.
+fn conductances(scene: &Scene, population: &Population) -> String {
+    let cells = &scene.cells[population.cells.clone()];
+    let channels = &scene.cell_types[cells[0].cell_type].channels;
+    let names: Vec<&str> = channels.iter().map(|(name, _)| name.as_str()).collect();
+    let mut table = names.join(",") + "\n";
+    for cell in cells {
+        let row: Vec<String> = cell.gbar.iter().map(|g| format!("{g:?}")).collect();
+        table += &(row.join(",") + "\n");
+    }
+    table
 }
 
 fn conductance(g: Conductance) -> Ron {
@@ -627,9 +684,21 @@ fn cell(scene: &Scene, cell: &Cell, population: Option<&Population>) -> Ron {
         let parameters = parameters.map(|(c, p, value)| (format!("{c}.{p}"), Ron::Number(*value)));
         fields.push(("parameters", Ron::Map(parameters.collect())));
     }
-    let gbar = definition.channels.iter().zip(&cell.gbar);
-    let gbar = gbar.map(|((name, _), g)| (name.clone(), Ron::Number(*g)));
-    fields.push(("gbar", Ron::Map(gbar.collect())));
+    if let Some(population) = population.filter(|population| population.tabulated) {
+        fields.push(("table", Ron::Text(conductances(scene, population))));
+    } else {
+        let value = |lane: usize| {
+            let mut draws = cell.sampler.iter().flat_map(|sampler| &sampler.draws);
+            let draw = draws.find(|draw| draw.lane == Some(lane));
+            draw.map_or(Ron::Number(cell.gbar[lane]), |draw| drawn(&draw.value))
+        };
+        let gbar = definition.channels.iter().enumerate();
+        let gbar = gbar.map(|(lane, (name, _))| (name.clone(), value(lane)));
+        fields.push(("gbar", Ron::Map(gbar.collect())));
+    }
+    if let Some(drawn) = &cell.sampler {
+        fields.extend(sampler(definition, drawn));
+    }
     if let Some(jitter) = &cell.jitter {
         let jitter = definition.channels.iter().zip(jitter.iter());
         let jitter = jitter.map(|((name, _), width)| (name.clone(), Ron::Number(*width)));

@@ -109,16 +109,15 @@ impl Stream {
     }
 }
 
-/// What is drawn for a cell: conductances (mS/cm²) by lane and V(0) (mV).
-pub(super) fn cell(seed: u64, cell: &Cell) -> (Vec<f64>, Option<f64>) {
+/// What is drawn for a cell: the jitter of its conductances (mS/cm²) by lane, and V(0) (mV).
+pub(super) fn cell(seed: u64, cell: &Cell, mut gbar: Vec<f64>) -> (Vec<f64>, Option<f64>) {
     if cell.jitter.is_none() && cell.start_range.is_none() {
-        return (cell.gbar.clone(), cell.start.v);
+        return (gbar, cell.start.v);
     }
     let mut stream = Stream::new(seed, &cell.name);
     // V comes first whether it is drawn or not, then the channels by lane.
     let (low, high) = cell.start_range.unwrap_or_default();
     let v = stream.uniform(low, high);
-    let mut gbar = cell.gbar.clone();
     for (g, jitter) in gbar
         .iter_mut()
         .zip(cell.jitter.iter().flat_map(|j| j.iter()))

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::StringRecord;
 use homarus_systems::definition::SynapseDefinition;
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     model::{Bulk, Conductance, Distribution, Ends, Rule, Weight},
     names::{self, Role},
     network::{Network, refuse_same_name},
+    rows,
     source::{Place, Source},
     space::{self, OfDistance},
     syntax::{Key, Node, Value},
@@ -32,6 +33,9 @@ const RULES: [&str; 7] = [
     "Ring", "Chain", "OneToOne", "AllToAll", "Random", "Within", "Table",
 ];
 
+/// The names of distributions.
+pub(super) const DISTRIBUTIONS: [&str; 3] = ["Uniform", "Normal", "LogNormal"];
+
 /// A rule as it is written.
 enum Written<'n> {
     Rule(Rule),
@@ -44,16 +48,25 @@ pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
     if let Value::Text(_) = &node.value {
         return OfDistance::read(node, errors).map(Weight::OfDistance);
     }
+    match &node.value {
+        Value::Tuple(Some(name), _) if DISTRIBUTIONS.contains(&name.text.as_str()) => {
+            distribution(node, errors).map(Weight::Drawn)
+        }
+        _ => units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant),
+    }
+}
+
+/// A distribution of densities (mS/cm²), one of [`DISTRIBUTIONS`].
+pub(super) fn distribution(node: &Node, errors: &mut Diagnostics) -> Option<Distribution> {
     let Value::Tuple(Some(name), items) = &node.value else {
-        return units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant);
+        return None;
     };
     let names = match name.text.as_str() {
         "Uniform" => "two numbers, as in `Uniform(0.1, 0.2)`: from, to",
         "Normal" => "two numbers, as in `Normal(0.1, 0.02)`: mean, standard deviation",
-        "LogNormal" => {
+        _ => {
             "two numbers, as in `LogNormal(0.1, 0.5)`: median, standard deviation of the logarithm"
         }
-        _ => return units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant),
     };
     let [a, b] = items.as_slice() else {
         errors.push(expected(names, node));
@@ -66,7 +79,7 @@ pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
     };
     let values = (number(a, first, errors), number(b, second, errors));
     let (a_value, b_value) = (values.0?, values.1?);
-    Some(Weight::Drawn(match name.text.as_str() {
+    Some(match name.text.as_str() {
         "Uniform" => {
             let (from, to) = ordered((a, a_value), (b, b_value), errors)?;
             Distribution::Uniform { from, to }
@@ -79,7 +92,7 @@ pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
             median: a_value,
             sigma: b_value,
         },
-    }))
+    })
 }
 
 /// The two ends of a range.
@@ -296,13 +309,7 @@ impl Network<'_> {
                     errors.push(expected("one text, as in `Table(\"edges.csv\")`", node));
                     return None;
                 };
-                let written = text(item, errors)?;
-                // A table as resolved stands in the scene itself.
-                let source = match written.contains('\n') {
-                    true => Source::new("table in the scene", written),
-                    false => self.file(item, written, errors)?,
-                };
-                return Some(Written::Table(source, item));
+                return Some(Written::Table(self.table_text(item, errors)?, item));
             }
             _ => None,
         };
@@ -324,6 +331,15 @@ impl Network<'_> {
             );
         }
         written
+    }
+
+    /// The table that `node` names or, in a scene as resolved, holds.
+    pub(super) fn table_text(&self, node: &Node, errors: &mut Diagnostics) -> Option<Arc<Source>> {
+        let written = text(node, errors)?;
+        match written.contains('\n') {
+            true => Some(Source::new("table in the scene", written)),
+            false => self.file(node, written, errors),
+        }
     }
 
     fn file(&self, node: &Node, name: &str, errors: &mut Diagnostics) -> Option<Arc<Source>> {
@@ -349,7 +365,7 @@ impl Network<'_> {
             Err(unread) => {
                 errors.push(
                     Diagnostic::at(&node.place, format!("`{name}` {}", unread.problem))
-                        .label("table of edges")
+                        .label("a table")
                         .help("paths are relative to the folder of the scene")
                         .maybe_help(unread.help),
                 );
@@ -362,11 +378,7 @@ impl Network<'_> {
     fn table(&mut self, table: &Table, errors: &mut Diagnostics) -> Option<Vec<Listed>> {
         /// More mistakes in one table are not read.
         const SHOWN: usize = 20;
-        let mut reader = ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .flexible(true)
-            .comment(Some(b'#'))
-            .from_reader(table.source.text().as_bytes());
+        let mut reader = rows::reader(table.source);
         let header = match reader.headers() {
             Ok(header) => header.clone(),
             Err(error) => {
@@ -684,14 +696,7 @@ struct Table<'s> {
 impl Table<'_> {
     /// The line of a record.
     fn place(&self, record: &StringRecord) -> Place {
-        let start = record.position().map_or(0, |p| p.byte() as usize);
-        let text = self.source.text();
-        let start = start
-            + text[start..]
-                .find(|c: char| !c.is_whitespace())
-                .unwrap_or(0);
-        let length = text[start..].find('\n').unwrap_or(text.len() - start);
-        Place::new(self.source, start..start + length)
+        rows::place(self.source, record)
     }
 }
 

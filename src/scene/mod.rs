@@ -23,7 +23,9 @@ pub mod model;
 mod names;
 mod network;
 pub mod paths;
+pub mod population;
 mod protocol;
+mod rows;
 mod settings;
 pub mod shipped;
 pub mod source;
@@ -42,7 +44,7 @@ use homarus_systems::definition::{CellDefinition, SynapseKind};
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
     model::Scene,
-    network::Size,
+    network::{Asked, Size, TableFile},
     shipped::{Kind, Shipped, shipped},
     source::{Place, Source},
 };
@@ -58,15 +60,15 @@ use self::{
 ///
 /// Everything that is wrong with it; a syntax error is alone.
 pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
-    read_sized(name_or_path, &[])
+    read_asked(name_or_path, &Asked::default())
 }
 
-/// As [`read`], with other numbers of cells of populations and of copies of networks than the scene
-/// says.
+/// As [`read`], with other numbers of cells of populations and of copies of networks, and other
+/// tables of conductances, than the scene says.
 ///
 /// # Errors
 /// Everything that is wrong with it; a population or network that is not there.
-pub fn read_sized(name_or_path: &str, sizes: &[Size]) -> Result<Scene, Diagnostics> {
+pub fn read_asked(name_or_path: &str, asked: &Asked) -> Result<Scene, Diagnostics> {
     let is_path = name_or_path.ends_with(".ron") || name_or_path.contains(['/', '\\']);
     let found = if is_path {
         Found::on_disk(Path::new(name_or_path)).map_err(|Unread { problem, help }| {
@@ -82,7 +84,7 @@ pub fn read_sized(name_or_path: &str, sizes: &[Size]) -> Result<Scene, Diagnosti
     let name = Path::new(name_or_path)
         .file_stem()
         .map_or_else(|| name_or_path.into(), |stem| stem.to_string_lossy());
-    read_found(&name, &found, sizes)
+    read_found(&name, &found, asked)
 }
 
 /// Reads a scene from a text. It is shown as `name` in errors; files it includes are looked for in
@@ -97,10 +99,14 @@ pub fn read_text(text: &str, name: &str, folder: Option<&Path>) -> Result<Scene,
         identity: name.to_owned(),
         folder: folder.map(Path::to_owned),
     };
-    read_found(name.strip_suffix(".ron").unwrap_or(name), &found, &[])
+    read_found(
+        name.strip_suffix(".ron").unwrap_or(name),
+        &found,
+        &Asked::default(),
+    )
 }
 
-fn read_found(name: &str, found: &Found, sizes: &[Size]) -> Result<Scene, Diagnostics> {
+fn read_found(name: &str, found: &Found, asked: &Asked) -> Result<Scene, Diagnostics> {
     let mut errors = Diagnostics::default();
     let mut loader = Loader::default();
     let tree = loader.scene(found, &mut errors);
@@ -108,7 +114,7 @@ fn read_found(name: &str, found: &Found, sizes: &[Size]) -> Result<Scene, Diagno
     library.check_included(&mut errors);
     let scene = tree.and_then(|(head, fields)| {
         let place = (head, found.folder.as_deref());
-        network::scene(name, place, &fields, &mut library, sizes, &mut errors)
+        network::scene(name, place, &fields, &mut library, asked, &mut errors)
     });
     if let Some(scene) = &scene {
         match memory::shortage(scene, memory::available()) {

@@ -8,7 +8,10 @@ pub use homarus_systems::{
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use glam::DVec3;
-use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
+use homarus_systems::{
+    definition::{CellDefinition, Start, SynapseKind},
+    kinetics::Expression,
+};
 
 use super::{generate, source::Place, space::OfDistance};
 
@@ -149,6 +152,8 @@ pub struct Cell {
     /// Maximal conductances (mS/cm²) by lane of the cell type, before they are jittered; 0 where the
     /// scene names none.
     pub gbar: Vec<f64>,
+    /// How some of the conductances are drawn.
+    pub sampler: Option<Arc<Sampler>>,
     /// Relative half-width of the uniform jitter of each conductance (1), by lane.
     pub jitter: Option<Arc<[f64]>>,
     /// Applied current (µA/cm²).
@@ -165,6 +170,78 @@ pub struct Cell {
     pub homeostat: Option<Homeostat>,
     /// Neuromodulation controller, if any.
     pub controller: Option<Controller>,
+    /// Where it is written.
+    pub origin: Place,
+}
+
+/// How conductances of cells are drawn.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    /// What is drawn, in scene order.
+    pub draws: Vec<Draw>,
+    /// Draws (places in their list) in an order in which each comes after what it is a function of.
+    pub order: Vec<usize>,
+    /// Compensations, one after the other.
+    pub solves: Vec<Solve>,
+    /// A draw for which one of these holds is thrown away.
+    pub reject: Vec<Condition>,
+}
+
+/// A conductance that is drawn, or a number that others are functions of.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// Name: of the channel, or its own.
+    pub name: String,
+    /// Lane of the channel; `None`: no conductance.
+    pub lane: Option<usize>,
+    /// Its value (mS/cm² for a conductance).
+    pub value: Value,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// As it is.
+    Number(f64),
+    /// Drawn.
+    Distribution(Distribution),
+    /// A function of other draws and of conductances (mS/cm²), by their names.
+    Function(Expression),
+}
+
+/// Conductances that are solved for so that dynamic input conductances come out as wanted.
+#[derive(Clone, Debug)]
+pub struct Solve {
+    /// Two or three channels (lanes).
+    pub lanes: Vec<usize>,
+    /// Wanted g_f (NaN for two channels), g_s and g_u.
+    pub targets: [f64; 3],
+    /// Threshold voltage (mV); `None`: by the cell type's rule.
+    pub v_th: Option<f64>,
+    /// What becomes of a cell with a negative solution.
+    pub if_negative: IfNegative,
+    /// Where it is written.
+    pub origin: Place,
+}
+
+/// What becomes of a cell whose compensation has a negative solution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfNegative {
+    /// The scene is refused.
+    Refuse,
+    /// The cell is drawn again.
+    Redraw,
+    /// The cell keeps it.
+    Keep,
+}
+
+/// A comparison of conductances (mS/cm²) and draws.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// As it is written.
+    pub text: String,
+    /// Not 0 where it holds.
+    pub holds: Expression,
     /// Where it is written.
     pub origin: Place,
 }
@@ -229,6 +306,8 @@ pub struct Population {
     pub cells: Range<usize>,
     /// How they are laid out; `None`: all in one place, if in any.
     pub layout: Option<Layout>,
+    /// Whether the conductances of each come from a table.
+    pub tabulated: bool,
 }
 
 impl Population {

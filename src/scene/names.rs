@@ -47,6 +47,7 @@ pub(super) enum Role {
     Gate,
     ChannelParameter,
     SynapseParameter,
+    Draw,
     Edge,
     Generator,
     Network,
@@ -63,6 +64,7 @@ impl Role {
             Self::Channel => "channel",
             Self::Gate => "gate",
             Self::ChannelParameter | Self::SynapseParameter => "parameter",
+            Self::Draw => "draw",
             Self::Edge => "edge",
             Self::Generator => "generator",
             Self::Network => "network",
@@ -83,6 +85,7 @@ impl Role {
             }
             Self::SynapseParameter => taken(&EDGE_SCALARS, "is a quantity of every edge in paths")
                 .or_else(|| taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions")),
+            Self::Draw => taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions"),
             _ => None,
         }
     }
