@@ -73,6 +73,8 @@ fn the_names_it_mentions_ship() {
         "five_neuron_sharp",
         "half_centre",
         "five_neuron_copies",
+        "stg_population",
+        "stg_sheet",
     ] {
         assert!(README.contains(name));
         scene::read(name).unwrap_or_else(|e| panic!("{e}"));

@@ -27,3 +27,18 @@ pub(super) fn place(source: &Arc<Source>, record: &StringRecord) -> Place {
     let length = text[start..].find('\n').unwrap_or(text.len() - start);
     Place::new(source, start..start + length)
 }
+
+/// One field of a record; its whole line where the field is empty, or a comma stands in quotes.
+pub(super) fn field(source: &Arc<Source>, record: &StringRecord, column: usize) -> Place {
+    let line = place(source, record);
+    let fields: Vec<&str> = line.text().split(',').collect();
+    let Some(text) = fields.get(column).filter(|_| fields.len() == record.len()) else {
+        return line;
+    };
+    let before: usize = fields[..column].iter().map(|field| field.len() + 1).sum();
+    let start = before + text.len() - text.trim_start().len();
+    match text.trim() {
+        "" => line,
+        text => line.within(start..start + text.len()),
+    }
+}

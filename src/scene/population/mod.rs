@@ -451,12 +451,35 @@ fn nothing_to_redraw(place: &Place) -> Diagnostic {
         .help("draw a conductance, as in `gbar: { \"Na\": Uniform(4000, 8000) }`")
 }
 
+/// Whether a text is one argument of a function, as far as brackets and commas say.
+fn is_one(text: &str) -> bool {
+    let mut depth = 0;
+    for sign in text.chars() {
+        match sign {
+            '(' => depth += 1,
+            ')' if depth == 0 => return false,
+            ')' => depth -= 1,
+            ',' if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    depth == 0
+}
+
 /// Reads a condition under which a draw is thrown away: a comparison.
 fn condition(node: &Node, names: &[(String, f64)], errors: &mut Diagnostics) -> Option<Condition> {
     /// A condition is part of the language only inside an `if`.
     const OPEN: &str = "if(";
     let text = super::decode::text(node, errors)?;
     let parameters: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    if !is_one(text) {
+        errors.push(
+            Diagnostic::at(&node.place, "a condition is one comparison")
+                .label("its brackets or commas make it more, or less")
+                .help("write each condition as a text of its own"),
+        );
+        return None;
+    }
     match Expression::parse(&format!("{OPEN}{text}, 1, 0)"), &[], &parameters) {
         Ok(holds) => Some(Condition {
             text: text.to_owned(),
@@ -465,11 +488,11 @@ fn condition(node: &Node, names: &[(String, f64)], errors: &mut Diagnostics) -> 
         }),
         Err(error) => {
             let inside = node.place.text().find(text).map(|start| {
-                let from = start + error.span.start.saturating_sub(OPEN.len());
-                let to = start + error.span.end.saturating_sub(OPEN.len());
-                node.place
-                    .within(from..to.clamp(from + 1, start + text.len().max(1)))
+                let [from, to] = [error.span.start, error.span.end]
+                    .map(|at| start + at.saturating_sub(OPEN.len()).min(text.len()));
+                node.place.within(from..to)
             });
+            let inside = inside.filter(|place| !place.span().is_empty());
             errors.push(
                 Diagnostic::at(inside.as_ref().unwrap_or(&node.place), error.message)
                     .label("in this condition")

@@ -118,10 +118,10 @@ impl Table<'_> {
                     let known = || format!("its columns are conductances: {}", example(channels()));
                     errors.push(
                         Diagnostic::at(
-                            &place,
+                            &rows::field(self.source, header, column),
                             format!("a table of conductances has no column `{name}`"),
                         )
-                        .label("its header")
+                        .label("unknown column")
                         .help(hint.unwrap_or_else(known)),
                     );
                 }
@@ -131,14 +131,14 @@ impl Table<'_> {
                 let channel = &self.definition.channels[lane].0;
                 errors.push(
                     Diagnostic::at(
-                        &place,
+                        &rows::field(self.source, header, column),
                         format!("two columns hold the conductance of `{channel}`"),
                     )
                     .label(format!(
-                        "columns {} (`{}`) and {} (`{name}`)",
+                        "column {}; column {} is `{}`",
+                        column + 1,
                         first + 1,
                         header.get(*first).unwrap_or_default(),
-                        column + 1
                     ))
                     .help("take one of them out, or give it another name"),
                 );
@@ -152,7 +152,9 @@ impl Table<'_> {
             let channel = &self.definition.channels[lane].0;
             let spare = header.iter().enumerate();
             let spare = spare.filter(|(k, _)| !columns.iter().any(|(column, _)| column == k));
-            let near = names::nearest(channel, spare.map(|(_, name)| name));
+            let spare: Vec<&str> = spare.map(|(_, name)| name).collect();
+            let mut forms = [channel.clone(), format!("g{channel}")].into_iter();
+            let near = forms.find_map(|form| names::nearest(&form, spare.iter().copied()));
             let help = match near {
                 Some(near) => format!(
                     "is column `{near}` meant? a column is called `{channel}`, `g{channel}` or `{channel}.gbar`"
@@ -195,6 +197,7 @@ impl Table<'_> {
         let mut fine = true;
         for &(column, lane) in columns {
             let (name, text) = (&header[column], &record[column]);
+            let place = rows::field(self.source, record, column);
             match text.parse::<f64>() {
                 Ok(g) if g.is_finite() => match self.rule.check(g, &place, errors) {
                     Some(g) => cell[lane] = g,
