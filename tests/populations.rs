@@ -1035,8 +1035,14 @@ fn the_shipped_sheet_bursts() {
         let square = (a.0 - b.0).pow(2) + (a.1 - b.1).pow(2);
         square > 0 && 2500 * square <= 14_400
     };
-    let pairs = lattice.iter().map(|a| lattice.iter().filter(|b| near(a, b)).count());
+    let pairs = lattice
+        .iter()
+        .map(|a| lattice.iter().filter(|b| near(a, b)).count());
     assert_eq!(scene.edge_count(), pairs.sum::<usize>());
     let summary = run::run(&scene).unwrap();
-    assert_eq!(summary.populations[0].bursting, 100, "{:?}", summary.populations[0]);
+    assert_eq!(
+        summary.populations[0].bursting, 100,
+        "{:?}",
+        summary.populations[0]
+    );
 }

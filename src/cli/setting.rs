@@ -14,7 +14,12 @@ const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
 /// Reads a scene with the numbers of cells and copies and the tables of conductances that
 /// `PATH=VALUE` sets: `NAME.count`, `NAME.copies`, `NAME.table`, each also as `population.NAME.…`.
 pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
-    let mut asked = Asked::default();
+    Ok(scene::read_asked(name, &asked(sets)?)?)
+}
+
+/// The numbers of cells and copies and the tables that are set.
+fn asked(sets: &[String]) -> Result<Asked, Failure> {
+    let (mut asked, mut seen) = (Asked::default(), Vec::new());
     for set in sets {
         let Some((path, value)) = set.split_once('=') else {
             continue;
@@ -23,6 +28,10 @@ pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
         let Some((name, field)) = of_population(path) else {
             continue;
         };
+        if seen.contains(&(name, field)) {
+            return Err(twice(path));
+        }
+        seen.push((name, field));
         let origin = argument("--set", set, path);
         if field == TABLE {
             asked.tables.push(TableFile {
@@ -45,7 +54,15 @@ pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
             origin,
         });
     }
-    Ok(scene::read_asked(name, &asked)?)
+    Ok(asked)
+}
+
+/// The error for a second value.
+fn twice(path: &str) -> Failure {
+    wrong(
+        format!("`--set {path}` is given twice"),
+        Some("keep one of the two".to_string()),
+    )
 }
 
 /// The setting that is a table of conductances.
@@ -76,13 +93,8 @@ pub(super) fn apply(
             )
         })?;
         let (path, value) = (path.trim(), value.trim());
-        let same = of_population(path);
-        let known = |seen: &&str| *seen == path || (same.is_some() && of_population(seen) == same);
-        if seen.iter().any(known) {
-            return Err(wrong(
-                format!("`--set {path}` is given twice"),
-                Some("keep one of the two".to_string()),
-            ));
+        if seen.contains(&path) {
+            return Err(twice(path));
         }
         seen.push(path);
         if of_population(path).is_some() {

@@ -309,7 +309,13 @@ impl Network<'_> {
                     errors.push(expected("one text, as in `Table(\"edges.csv\")`", node));
                     return None;
                 };
-                return Some(Written::Table(self.table_text(item, errors)?, item));
+                let written = text(item, errors)?;
+                // A table as resolved stands in the scene itself.
+                let source = match written.contains('\n') {
+                    true => Source::new("table in the scene", written),
+                    false => self.file(item, written, "table of edges", errors)?,
+                };
+                return Some(Written::Table(source, item));
             }
             _ => None,
         };
@@ -333,16 +339,14 @@ impl Network<'_> {
         written
     }
 
-    /// The table that `node` names or, in a scene as resolved, holds.
-    pub(super) fn table_text(&self, node: &Node, errors: &mut Diagnostics) -> Option<Arc<Source>> {
-        let written = text(node, errors)?;
-        match written.contains('\n') {
-            true => Some(Source::new("table in the scene", written)),
-            false => self.file(node, written, errors),
-        }
-    }
-
-    fn file(&self, node: &Node, name: &str, errors: &mut Diagnostics) -> Option<Arc<Source>> {
+    /// The text of a file that `node` names, which is to be `what`.
+    pub(super) fn file(
+        &self,
+        node: &Node,
+        name: &str,
+        what: &str,
+        errors: &mut Diagnostics,
+    ) -> Option<Arc<Source>> {
         // Relative to the file that says so, which may be included by the scene.
         let own = Arc::ptr_eq(node.place.source(), self.head.source());
         let folder = match own {
@@ -365,7 +369,7 @@ impl Network<'_> {
             Err(unread) => {
                 errors.push(
                     Diagnostic::at(&node.place, format!("`{name}` {}", unread.problem))
-                        .label("a table")
+                        .label(what)
                         .help("paths are relative to the folder of the scene")
                         .maybe_help(unread.help),
                 );

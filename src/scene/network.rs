@@ -29,7 +29,7 @@ use super::{
     population::table::Table,
     protocol,
     settings::Settings,
-    source::Place,
+    source::{Place, Source},
     space,
     syntax::{Key, Node, Value},
     units,
@@ -452,7 +452,15 @@ impl<'l> Network<'l> {
                     }
                 }
             }
-            (None, Some(node)) => (self.table_text(node, errors)?, &node.place),
+            (None, Some(node)) => {
+                let written = text(node, errors)?;
+                // A table as resolved stands in the scene itself.
+                let source = match written.contains('\n') {
+                    true => Source::new("table in the scene", written),
+                    false => self.file(node, written, "table of conductances", errors)?,
+                };
+                (source, &node.place)
+            }
             (None, None) => return None,
         };
         if cell

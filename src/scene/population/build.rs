@@ -321,11 +321,11 @@ impl<'s> Drawing<'s> {
         let unblocked = vec![1.0; gbar.len()];
         let [_, g_s, g_u] = solve.targets;
         for _ in 0..MOST_SOLVES {
-            let found = match solve.lanes.as_slice() {
-                &[a, b] => Compensation::new(cell, v_th, factors, [a, b])?
+            let found = match *solve.lanes.as_slice() {
+                [a, b] => Compensation::new(cell, v_th, factors, [a, b])?
                     .reference(cell, &gbar, &unblocked, [g_s, g_u])?
                     .to_vec(),
-                &[a, b, c] => {
+                [a, b, c] => {
                     dic::build(cell, v_th, factors, &gbar, [a, b, c], solve.targets)?.to_vec()
                 }
                 _ => return None,
