@@ -58,14 +58,17 @@ pub(super) struct CellFields<'n> {
 impl<'n> CellFields<'n> {
     /// Takes the fields; `jitter` is that of a cell which names none of its own.
     pub fn take(fields: &mut Fields<'n>, jitter: Option<&'n Node>) -> Self {
+        let jitter = fields.optional("jitter").or(jitter);
+        let parameters = fields.optional("parameters");
+        let gbar = fields.optional("gbar");
         Self {
-            jitter: fields.optional("jitter").or(jitter),
-            parameters: fields.optional("parameters"),
-            conductances: SamplerFields::take(fields),
+            jitter,
+            parameters,
             current: fields.optional("I"),
             start: fields.optional("start"),
             homeostat: fields.optional("homeostat"),
             controller: fields.optional("controller"),
+            conductances: SamplerFields::take(gbar, fields),
         }
     }
 

@@ -45,7 +45,10 @@ enum Written<'n> {
 
 /// Weights: a conductance, a distribution of densities or a density by distance.
 pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
-    if let Value::Text(_) = &node.value {
+    // A number in quotes is a mistake rather than an expression.
+    if let Value::Text(text) = &node.value
+        && text.trim().parse::<f64>().is_err()
+    {
         return OfDistance::read(node, errors).map(Weight::OfDistance);
     }
     match &node.value {

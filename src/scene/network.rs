@@ -817,16 +817,15 @@ impl<'l> Network<'l> {
             fields.required("cell")
         };
         let index = cell.and_then(|node| self.cell_type(node, errors));
-        for of_population in ["count", "layout"] {
-            fields.optional(of_population);
-        }
-        let tabulated = fields.optional("table").is_some() || self.asked.table(&key.text).is_some();
+        fields.optional("count");
+        let given = CellFields::take(&mut fields, jitter);
+        let own_area = optional_area(&mut fields, errors);
         let position = match fields.optional("position") {
             Some(node) => space::position(node, errors).map(Some),
             None => Some(None),
         };
-        let given = CellFields::take(&mut fields, jitter);
-        let own_area = optional_area(&mut fields, errors);
+        fields.optional("layout");
+        let tabulated = fields.optional("table").is_some() || self.asked.table(&key.text).is_some();
         fields.finish(errors);
         let (index, area, position) = (index?, own_area?, position?);
         let own = Own {

@@ -33,7 +33,7 @@ pub(super) const IF_NEGATIVE: [(&str, IfNegative); 3] = [
 
 /// The fields of a cell that say what its conductances are.
 pub(super) struct SamplerFields<'n> {
-    pub gbar: Option<&'n Node>,
+    gbar: Option<&'n Node>,
     draws: Option<&'n Node>,
     compensate: Option<&'n Node>,
     reject: Option<&'n Node>,
@@ -51,9 +51,10 @@ pub(super) struct Membrane<'d> {
 }
 
 impl<'n> SamplerFields<'n> {
-    pub fn take(fields: &mut Fields<'n>) -> Self {
+    /// Takes the fields but for `gbar`, which is looked at first.
+    pub fn take(gbar: Option<&'n Node>, fields: &mut Fields<'n>) -> Self {
         Self {
-            gbar: fields.optional("gbar"),
+            gbar,
             draws: fields.optional("draws"),
             compensate: fields.optional("compensate"),
             reject: fields.optional("reject"),
@@ -215,7 +216,8 @@ fn draw(key: &Key, lane: Option<usize>, value: Drawn) -> Draw {
 /// Whether a value is written as a distribution or a function.
 fn is_drawn(node: &Node) -> bool {
     match &node.value {
-        Value::Text(_) => true,
+        // A number in quotes is a mistake rather than a function.
+        Value::Text(text) => text.trim().parse::<f64>().is_err(),
         Value::Tuple(Some(name), _) => generators::DISTRIBUTIONS.contains(&name.text.as_str()),
         _ => false,
     }
