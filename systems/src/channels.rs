@@ -111,6 +111,16 @@ impl NegativeConductance {
             NegativeConductance::Clamp => (g.max(0.0), g.max(0.0)),
         }
     }
+
+    /// Keeps a regulator's conductance `g` (mS/cm²) to the rule; whether it had fallen below zero.
+    #[inline]
+    pub fn keep(self, g: &mut f64) -> bool {
+        let fell = *g < 0.0;
+        if fell && self == NegativeConductance::Clamp {
+            *g = 0.0;
+        }
+        fell
+    }
 }
 
 /// Which of a channel's two gates.
@@ -151,6 +161,8 @@ pub struct Gate {
     inf_of_v: Program,
     /// Whether the steady state or the time constant depends on calcium.
     pub reads_calcium: bool,
+    /// Whether the time constant does.
+    pub tau_reads_calcium: bool,
     route: Route,
 }
 
@@ -828,6 +840,7 @@ fn compile_gate(
         name: gate.name.clone(),
         power: gate.power,
         reads_calcium: inf.depends_on(Variable::Ca) || tau.depends_on(Variable::Ca),
+        tau_reads_calcium: tau.depends_on(Variable::Ca),
         inf_of_v: compile(&if matches!(route, Route::Direct) {
             inf.clone()
         } else {

@@ -12,7 +12,7 @@ use glam::{DMat2, DMat3, DVec2, DVec3};
 
 use crate::channels::{CellType, Gate};
 use crate::definition::{ThresholdRule, Timescale};
-use crate::kinetics::{Dual, Variables};
+use crate::kinetics::{Dual, Program, Variables, eval_removable};
 use crate::math::{ln, powi};
 
 /// Contributions to (fast, slow, ultraslow).
@@ -32,6 +32,11 @@ pub struct EquilibriumCalcium {
 pub struct Linearisation {
     v: f64,
     tau_factors: [Vec<f64>; 2],
+    /// Steady state of each gate, without its factor of calcium where it comes apart
+    /// ([`Gate::calcium_factor`]).
+    steady: Vec<Dual<2>>,
+    /// Weights of each gate, where neither its time constant nor a reference time reads calcium.
+    weights: Vec<Option<(f64, f64)>>,
     /// Reference times (ms), where none of their gates reads calcium.
     references: Option<[f64; 3]>,
     /// Columns of the lanes that do not read calcium.
@@ -42,21 +47,26 @@ pub struct Linearisation {
     carriers: Vec<(usize, Dual<2>)>,
 }
 
-/// A gate's steady state with its derivatives over (V, Ca).
-fn dual_inf(gate: &Gate, v: f64, ca: f64) -> Dual<2> {
-    let at = Variables::membrane(Dual::variable(v, 0), Dual::variable(ca, 1));
-    let x = gate.inf_program().eval(&at);
-    if x.value.is_finite() && x.gradient.iter().all(|d| d.is_finite()) {
+/// A function of V and Ca with its derivatives.
+fn dual(program: &Program, v: f64, ca: f64) -> Dual<2> {
+    let x = program.eval(&Variables::membrane(
+        Dual::variable(v, 0),
+        Dual::variable(ca, 1),
+    ));
+    if is_finite(&x) {
         return x;
     }
     // A removable point of the formula: limit of the value, central difference for the slope.
+    let limit = |v| eval_removable(program, v, |v| Variables::membrane(v, ca)).unwrap_or(f64::NAN);
     let h = 1e-4;
-    let value = gate.inf(v, ca);
-    let slope = (gate.inf(v + h, ca) - gate.inf(v - h, ca)) / (2.0 * h);
     Dual {
-        value,
-        gradient: [slope, 0.0],
+        value: limit(v),
+        gradient: [(limit(v + h) - limit(v - h)) / (2.0 * h), 0.0],
     }
+}
+
+fn is_finite(x: &Dual<2>) -> bool {
+    x.value.is_finite() && x.gradient.iter().all(|d| d.is_finite())
 }
 
 /// Whether a reference time of the three timescales depends on calcium.
@@ -83,6 +93,12 @@ fn weights(tau: f64, [f, s, u]: [f64; 3]) -> (f64, f64) {
     }
 }
 
+/// Gates of a lane and their places among all gates.
+fn gates_of(cell: &CellType, lane: usize) -> impl Iterator<Item = (usize, &Gate)> {
+    let gates = cell.gates.iter().enumerate();
+    gates.filter(move |(_, gate)| gate.lane == lane)
+}
+
 impl Linearisation {
     /// Linearises a cell at `v` (mV); `tau_factors` are the neuron's own factors on its time
     /// constants ([`CellType::tau_factors`]). Without a DIC definition every gate counts as
@@ -90,7 +106,16 @@ impl Linearisation {
     pub fn new(cell: &CellType, v: f64, tau_factors: &[Vec<f64>; 2]) -> Self {
         let mut this = Self::without_columns(cell, v, tau_factors);
         let references = this.references(cell, 0.0);
-        this.references = (!references_read_calcium(cell)).then_some(references);
+        if !references_read_calcium(cell) {
+            this.references = Some(references);
+            let gates = cell.gates.iter();
+            this.weights = gates
+                .map(|gate| {
+                    let constant = !gate.tau_reads_calcium;
+                    constant.then(|| weights(this.tau(gate, 0.0), references))
+                })
+                .collect();
+        }
         let none = EquilibriumCalcium {
             ca: 0.0,
             slope: 0.0,
@@ -108,6 +133,12 @@ impl Linearisation {
         let mut this = Linearisation {
             v,
             tau_factors: tau_factors.clone(),
+            steady: cell
+                .gates
+                .iter()
+                .map(|g| dual(g.programs().0, v, 0.0))
+                .collect(),
+            weights: vec![None; cell.gates.len()],
             references: None,
             columns: vec![[0.0; 3]; cell.channels()],
             reads_calcium: vec![false; cell.channels()],
@@ -149,11 +180,30 @@ impl Linearisation {
         gate.tau(self.v, ca, self.tau_factors[gate.slot as usize][gate.lane])
     }
 
+    /// Steady state of gate `k` with its derivatives.
+    fn inf(&self, k: usize, gate: &Gate, ca: f64) -> Dual<2> {
+        if !gate.reads_calcium {
+            return self.steady[k];
+        }
+        if let Some(factor) = gate.calcium_factor() {
+            let x = product(self.steady[k], dual(factor, self.v, ca));
+            if is_finite(&x) {
+                return x;
+            }
+        }
+        dual(gate.inf_program(), self.v, ca)
+    }
+
+    /// Weights of gate `k` at calcium `ca` (µM).
+    fn weights(&self, k: usize, gate: &Gate, ca: f64, references: [f64; 3]) -> (f64, f64) {
+        self.weights[k].unwrap_or_else(|| weights(self.tau(gate, ca), references))
+    }
+
     /// Open fraction of a lane with its derivatives.
     fn open(&self, cell: &CellType, lane: usize, ca: f64) -> Dual<2> {
         let mut open = Dual::constant(1.0);
-        for gate in cell.gates.iter().filter(|g| g.lane == lane) {
-            let x = dual_inf(gate, self.v, ca);
+        for (k, gate) in gates_of(cell, lane) {
+            let x = self.inf(k, gate, ca);
             for _ in 0..gate.power {
                 open = product(open, x);
             }
@@ -169,19 +219,23 @@ impl Linearisation {
         eq: EquilibriumCalcium,
         references: [f64; 3],
     ) -> Timescales {
-        let mut gates = cell.gates.iter().filter(|g| g.lane == lane);
-        let gates: [Option<(&Gate, Dual<2>)>; 2] =
-            std::array::from_fn(|_| gates.next().map(|g| (g, dual_inf(g, self.v, eq.ca))));
-        let raised = |k: usize| gates[k].map_or(1.0, |(g, x)| powi(x.value, g.power));
+        let mut gates = gates_of(cell, lane);
+        let gates: [Option<(usize, &Gate, Dual<2>)>; 2] = std::array::from_fn(|_| {
+            let (k, gate) = gates.next()?;
+            Some((k, gate, self.inf(k, gate, eq.ca)))
+        });
+        let raised = |k: usize| gates[k].map_or(1.0, |(_, g, x)| powi(x.value, g.power));
         let open = raised(0) * raised(1);
         let driving = self.v - cell.reversal_at(lane, eq.ca);
         let mut out = [open, 0.0, 0.0];
         for k in 0..2 {
-            let Some((gate, x)) = gates[k] else { continue };
+            let Some((index, gate, x)) = gates[k] else {
+                continue;
+            };
             let through =
                 f64::from(gate.power) * powi(x.value, gate.power - 1) * raised(1 - k) * driving;
             let by_voltage = through * x.gradient[0];
-            let (w_fs, w_su) = weights(self.tau(gate, eq.ca), references);
+            let (w_fs, w_su) = self.weights(index, gate, eq.ca, references);
             out[0] += w_fs * by_voltage;
             out[1] += (w_su - w_fs) * by_voltage;
             out[2] += (1.0 - w_su) * by_voltage;

@@ -11,6 +11,7 @@ use bevy_ecs::prelude::*;
 
 use crate::calcium::SensedCalcium;
 use crate::channels::{Gbar, NegativeConductance};
+use crate::parallel::each;
 use crate::schedule::{Clock, NeuronIndex};
 
 /// One regulated conductance.
@@ -77,6 +78,8 @@ impl Regulated {
 #[derive(Resource, Clone, Debug, Default)]
 pub struct BelowZero {
     falls: Vec<(NeuronIndex, usize, f64)>,
+    /// Lanes that have fallen, as bits, by neuron.
+    fallen: Vec<u32>,
 }
 
 impl BelowZero {
@@ -85,25 +88,24 @@ impl BelowZero {
         &self.falls
     }
 
-    /// Notes a fall and applies the neuron's rule to the conductance `g` (mS/cm²).
-    pub fn mind(
-        &mut self,
-        index: NeuronIndex,
-        lane: usize,
-        now: f64,
-        rule: NegativeConductance,
-        g: &mut f64,
-    ) {
-        if *g < 0.0 {
-            if !self.falls.iter().any(|(i, l, _)| (*i, *l) == (index, lane)) {
-                self.falls.push((index, lane, now));
-            }
-            if rule == NegativeConductance::Clamp {
-                *g = 0.0;
-            }
+    /// Notes which lanes of a neuron (bit k: lane k) are below zero at a time (ms).
+    pub fn note(&mut self, index: NeuronIndex, lanes: u32, now: f64) {
+        if lanes == 0 {
+            return;
         }
+        let place = index.0 as usize;
+        if self.fallen.len() <= place {
+            self.fallen.resize(place + 1, 0);
+        }
+        let new = lanes & !self.fallen[place];
+        self.fallen[place] |= new;
+        let lanes = (0..u32::BITS as usize).filter(|lane| new >> lane & 1 == 1);
+        self.falls.extend(lanes.map(|lane| (index, lane, now)));
     }
 }
+
+/// Neurons that a worker takes in a row: some microseconds of work.
+pub(crate) const SHARE: usize = 32;
 
 /// System: moves mRNA and conductances of every homeostat over the control interval.
 pub fn regulate<const W: usize>(
@@ -118,18 +120,22 @@ pub fn regulate<const W: usize>(
     )>,
 ) {
     let Some(interval) = clock.due() else { return };
-    for (index, sensed, negative, mut homeostat, mut gbar) in &mut neurons {
-        let settings = homeostat.settings;
-        for channel in homeostat.channels.iter_mut().filter(|c| c.on) {
-            channel.advance(&settings, sensed.0, interval);
-            below.mind(
-                *index,
-                channel.lane,
-                clock.now(),
-                *negative,
-                &mut channel.conductance,
-            );
-            gbar.0.0[channel.lane] = channel.conductance;
-        }
+    let fallen = each(
+        neurons.iter_mut(),
+        SHARE,
+        |(index, sensed, rule, mut homeostat, mut gbar)| {
+            let Homeostat { settings, channels } = &mut *homeostat;
+            let mut fallen = 0_u32;
+            for channel in channels.iter_mut().filter(|c| c.on) {
+                channel.advance(settings, sensed.0, interval);
+                let fell = rule.keep(&mut channel.conductance);
+                fallen |= u32::from(fell) << channel.lane;
+                gbar.0.0[channel.lane] = channel.conductance;
+            }
+            (*index, fallen)
+        },
+    );
+    for (index, fallen) in fallen {
+        below.note(index, fallen, clock.now());
     }
 }

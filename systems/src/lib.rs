@@ -20,6 +20,7 @@ pub mod membrane;
 pub mod nearest;
 pub mod neuromodulation;
 pub mod observe;
+mod parallel;
 pub mod protocol;
 pub mod schedule;
 pub mod simd;

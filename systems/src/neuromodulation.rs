@@ -14,7 +14,8 @@ use crate::channels::{
     Block, CellType, CellTypeId, CellTypes, Gbar, NegativeConductance, Parameters,
 };
 use crate::dic::Compensation;
-use crate::homeostasis::BelowZero;
+use crate::homeostasis::{BelowZero, SHARE};
+use crate::parallel::each;
 use crate::schedule::{Clock, NeuronIndex};
 
 /// One modulated conductance.
@@ -144,28 +145,33 @@ pub fn modulate<const W: usize>(
     )>,
 ) {
     let Some(interval) = clock.due() else { return };
-    for (index, id, parameters, negative, block, mut controller, mut gbar) in &mut neurons {
-        if !controller.on() {
-            continue;
-        }
-        let cell = types.get(*id);
-        let references = controller.references(cell, &parameters.0, &gbar.0.0, &block.seen.0);
-        let Some(references) = references else {
-            continue;
-        };
-        let gains = controller.gains;
-        for (channel, g_ref) in controller.channels.iter_mut().zip(references) {
-            if channel.on {
-                channel.advance(&gains, g_ref, interval);
-                below.mind(
-                    *index,
-                    channel.lane,
-                    clock.now(),
-                    *negative,
-                    &mut channel.conductance,
-                );
-                gbar.0.0[channel.lane] = channel.conductance;
+    let controlled = neurons
+        .iter_mut()
+        .filter(|(.., controller, _)| controller.on());
+    let fallen = each(
+        controlled,
+        SHARE,
+        |(index, id, parameters, rule, block, mut controller, mut gbar)| {
+            let (cell, gbar) = (types.get(*id), &mut gbar.0.0);
+            let wanted = controller.references(cell, &parameters.0, gbar, &block.seen.0);
+            let gains = controller.gains;
+            let mut fallen = 0_u32;
+            for (channel, g_ref) in controller
+                .channels
+                .iter_mut()
+                .zip(wanted.into_iter().flatten())
+            {
+                if channel.on {
+                    channel.advance(&gains, g_ref, interval);
+                    let fell = rule.keep(&mut channel.conductance);
+                    fallen |= u32::from(fell) << channel.lane;
+                    gbar[channel.lane] = channel.conductance;
+                }
             }
-        }
+            (*index, fallen)
+        },
+    );
+    for (index, fallen) in fallen {
+        below.note(index, fallen, clock.now());
     }
 }

@@ -25,6 +25,7 @@ use crate::channels::CellTypes;
 use crate::coupling::{Coupling, Kinds};
 use crate::math;
 use crate::observe::{Detection, Spike, Spikes};
+use crate::parallel::each;
 use crate::schedule::{Clock, Neurons, Stretch};
 use crate::simd::{Eight, LANES, Real, Row, Simd, Task};
 use crate::table::locate;
@@ -78,6 +79,7 @@ struct Types<'a> {
 pub struct Shared<'a> {
     types: Types<'a>,
     kinds: &'a Kinds,
+    coupling: &'a Coupling,
 }
 
 /// V (mV) and s of a piece, by block. The last row of s is 0, for edges that are not there.
@@ -110,7 +112,6 @@ struct PartWork {
 
 /// A piece for a stretch.
 struct Piece<'a> {
-    plan: &'a PiecePlan,
     parts: Vec<Part<'a>>,
     now: Signals,
     next: Signals,
@@ -480,17 +481,11 @@ impl<'a, const W: usize> Rows<'a, W> {
         Rows(columns.into_iter().map(Some).collect())
     }
 
-    fn block(
-        &mut self,
-        plan: &BlockPlan,
-        types: &[Option<KernelType<W>>],
-        voltage: &mut Row,
-    ) -> Option<Block<'a, W>> {
+    fn take(&mut self, plan: &BlockPlan) -> Option<Columns<'a, W>> {
         let rest = self.0[plan.table].take()?;
         let (rows, rest) = rest.split_at(plan.len);
         self.0[plan.table] = Some(rest);
-        let ty = types[rows.kind[0].0 as usize].as_ref()?;
-        Some(Block::new(rows, ty, voltage))
+        Some(rows)
     }
 }
 
@@ -501,12 +496,78 @@ struct AllRows<'a> {
     thirty_two: Rows<'a, 32>,
 }
 
+/// Rows of a part, by block.
+#[derive(Default)]
+struct PartRows<'a> {
+    eight: Vec<Columns<'a, 8>>,
+    sixteen: Vec<Columns<'a, 16>>,
+    thirty_two: Vec<Columns<'a, 32>>,
+}
+
+impl<'a> AllRows<'a> {
+    fn take(&mut self, plan: &[BlockPlan]) -> PartRows<'a> {
+        let mut rows = PartRows::default();
+        for block in plan {
+            match block.width {
+                0 => rows.eight.extend(self.eight.take(block)),
+                1 => rows.sixteen.extend(self.sixteen.take(block)),
+                _ => rows.thirty_two.extend(self.thirty_two.take(block)),
+            }
+        }
+        rows
+    }
+}
+
+impl<'a> Part<'a> {
+    /// Reads the rows; their voltages (mV) go to `voltage`, one row a block.
+    fn new(
+        (plan, piece): (&'a PartPlan, &'a PiecePlan),
+        rows: PartRows<'a>,
+        types: &Types,
+        voltage: &mut [Row],
+        work: PartWork,
+    ) -> Self {
+        let mut voltage = voltage.iter_mut();
+        Part {
+            plan,
+            piece,
+            eight: blocks(rows.eight, &types.eight, &mut voltage),
+            sixteen: blocks(rows.sixteen, &types.sixteen, &mut voltage),
+            thirty_two: blocks(rows.thirty_two, &types.thirty_two, &mut voltage),
+            work,
+            spikes: Vec::new(),
+        }
+    }
+
+    /// Gives V and all else back to the columns; what is left are the spikes and the memory.
+    fn store(self, types: &Types, voltage: &[Row]) -> (Vec<Spike>, PartWork) {
+        let mut voltage = voltage.iter();
+        store(self.eight, &types.eight, &mut voltage);
+        store(self.sixteen, &types.sixteen, &mut voltage);
+        store(self.thirty_two, &types.thirty_two, &mut voltage);
+        (self.spikes, self.work)
+    }
+}
+
+/// Reads rows into blocks; each fills the next row of voltages.
+fn blocks<'a, 'v, const W: usize>(
+    rows: Vec<Columns<'a, W>>,
+    types: &[Option<KernelType<W>>],
+    voltage: &mut impl Iterator<Item = &'v mut Row>,
+) -> Vec<Block<'a, W>> {
+    let rows = rows.into_iter().zip(voltage);
+    rows.filter_map(|(rows, voltage)| {
+        let ty = types[rows.kind[0].0 as usize].as_ref()?;
+        Some(Block::new(rows, ty, voltage))
+    })
+    .collect()
+}
+
 impl<'a> Piece<'a> {
     fn new(
         plan: &'a PiecePlan,
-        rows: &mut AllRows<'a>,
-        types: &Types,
-        coupling: &Coupling,
+        rows: Vec<PartRows<'a>>,
+        shared: &Shared,
         work: &mut PieceWork,
     ) -> Self {
         let PieceWork {
@@ -516,43 +577,20 @@ impl<'a> Piece<'a> {
         } = std::mem::take(work);
         for (row, site) in now.release.iter_mut().zip(&plan.sites) {
             for (s, origin) in row.iter_mut().zip(&site.origin) {
-                *s = coupling.sites[*origin as usize].s;
+                *s = shared.coupling.sites[*origin as usize].s;
             }
         }
-        let parts = plan.parts.iter().zip(parts).map(|(part, work)| {
-            let blocks = part.blocks.clone().zip(&plan.blocks[part.blocks.clone()]);
-            let mut this = Part {
-                plan: part,
-                piece: plan,
-                eight: Vec::new(),
-                sixteen: Vec::new(),
-                thirty_two: Vec::new(),
-                work,
-                spikes: Vec::new(),
-            };
-            for (at, block) in blocks {
-                let v = &mut now.voltage[at];
-                match block.width {
-                    0 => this.eight.extend(rows.eight.block(block, &types.eight, v)),
-                    1 => {
-                        let block = rows.sixteen.block(block, &types.sixteen, v);
-                        this.sixteen.extend(block);
-                    }
-                    _ => {
-                        let block = rows.thirty_two.block(block, &types.thirty_two, v);
-                        this.thirty_two.extend(block);
-                    }
-                }
-            }
-            this
+        let mut voltage = &mut now.voltage[..];
+        let parts = plan.parts.iter().zip(parts).zip(rows);
+        let parts = parts.map(|((part, work), rows)| {
+            let (own, rest) = std::mem::take(&mut voltage).split_at_mut(part.blocks.len());
+            voltage = rest;
+            (part, rows, own, work)
         });
-        let parts = parts.collect();
-        Piece {
-            plan,
-            parts,
-            now,
-            next,
-        }
+        let parts = each(parts, 1, |(part, rows, voltage, work)| {
+            Part::new((part, plan), rows, &shared.types, voltage, work)
+        });
+        Piece { parts, now, next }
     }
 
     /// Takes the piece through all steps.
@@ -596,30 +634,22 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Gives V and all else back to the columns, s to the sites and the memory to the workspace;
-    /// what is left are the spikes.
-    fn store(
-        self,
-        types: &Types,
-        coupling: &mut Coupling,
-        work: &mut PieceWork,
-        spikes: &mut Vec<Spike>,
-    ) {
-        for (row, site) in self.now.release.iter().zip(&self.plan.sites) {
-            for (s, origin) in row.iter().zip(&site.origin) {
-                coupling.sites[*origin as usize].s = *s;
-            }
-        }
-        let mut voltage = self.now.voltage.iter();
-        for part in self.parts {
-            spikes.extend(part.spikes);
-            store(part.eight, &types.eight, &mut voltage);
-            store(part.sixteen, &types.sixteen, &mut voltage);
-            store(part.thirty_two, &types.thirty_two, &mut voltage);
-            work.parts.push(part.work);
+    /// Gives V and all else but s back to the columns and the memory to the workspace; what is left
+    /// are the spikes.
+    fn store(self, types: &Types, work: &mut PieceWork) -> Vec<Spike> {
+        let voltage = &self.now.voltage;
+        let parts = each(self.parts.into_iter(), 1, |part| {
+            let blocks = part.plan.blocks.clone();
+            part.store(types, &voltage[blocks])
+        });
+        let mut spikes = Vec::new();
+        for (own, memory) in parts {
+            spikes.extend(own);
+            work.parts.push(memory);
         }
         work.now = self.now;
         work.next = self.next;
+        spikes
     }
 }
 
@@ -663,6 +693,7 @@ pub fn advance(
             thirty_two: kernel::kernel_types(&types, step, &columns.thirty_two),
         },
         kinds: &kinds,
+        coupling: &coupling,
     };
     let AllColumns {
         eight,
@@ -674,20 +705,24 @@ pub fn advance(
         sixteen: Rows::new(sixteen),
         thirty_two: Rows::new(thirty_two),
     };
-    let mut pieces: Vec<Piece> = plans
-        .iter()
-        .zip(work.iter_mut())
-        .map(|(plan, work)| Piece::new(plan, &mut rows, &shared.types, &coupling, work))
-        .collect();
-    match pieces.as_mut_slice() {
-        [piece] => piece.run(*kernel, &shared, &steps),
-        pieces => pieces
-            .par_iter_mut()
-            .for_each(|piece| piece.run(*kernel, &shared, &steps)),
+    let tasks = plans.iter().zip(work.iter_mut()).map(|(plan, work)| {
+        let parts = plan.parts.iter();
+        let rows = parts.map(|part| rows.take(&plan.blocks[part.blocks.clone()]));
+        (plan, rows.collect(), work)
+    });
+    let found = each(tasks, 1, |(plan, rows, work)| {
+        let mut piece = Piece::new(plan, rows, &shared, work);
+        piece.run(*kernel, &shared, &steps);
+        piece.store(&shared.types, work)
+    });
+    for (plan, work) in plans.iter().zip(work) {
+        for (row, site) in work.now.release.iter().zip(&plan.sites) {
+            for (s, origin) in row.iter().zip(&site.origin) {
+                coupling.sites[*origin as usize].s = *s;
+            }
+        }
     }
     let first = spikes.list.len();
-    for (piece, work) in pieces.into_iter().zip(work) {
-        piece.store(&shared.types, &mut coupling, work, &mut spikes.list);
-    }
+    spikes.list.extend(found.into_iter().flatten());
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
 }

@@ -124,13 +124,7 @@ pub fn advance(
     let regulated = ode.scatter(&mut columns);
     lanes.store(&regulated);
     for (neuron, lane, t) in falls {
-        below.mind(
-            NeuronIndex(neuron as u32),
-            lane,
-            t,
-            NegativeConductance::Allow,
-            &mut -1.0,
-        );
+        below.note(NeuronIndex(neuron as u32), 1 << lane, t);
     }
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
     if let Err(error) = result {
