@@ -10,7 +10,7 @@ use homarus_systems::{
     homeostasis::BelowZero,
     integrate::Kernel,
     observe::{Observers, Spike, Spikes},
-    schedule::Clock,
+    schedule::{Clock, ThroughTicks},
 };
 
 use crate::{
@@ -126,6 +126,7 @@ fn attended(
     pulse: &mut Pulse,
 ) -> Result<Outcome, Failure> {
     let mut simulation = spawn::spawn(scene)?;
+    simulation.world.init_resource::<ThroughTicks>();
     simulation.world.insert_resource(kernel);
     let rhythms = rhythms(scene);
     let recorder = match bundle {

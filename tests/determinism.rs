@@ -6,16 +6,20 @@
 
 mod helpers;
 
+use std::ops::ControlFlow;
+
 use helpers::{Bits, Folder, bits, network, run, scene_text, stg};
 use homarus::scene::Scene;
 use homarus_systems::{
     address::read as read_scalar,
     assembly::Simulation,
+    homeostasis::BelowZero,
     integrate::{
         Kernel,
         plan::{Plan, Sizes},
     },
     observe::{Observers, Sampler},
+    schedule::{NeuronIndex, ThroughTicks},
 };
 use proptest::prelude::*;
 
@@ -187,6 +191,21 @@ fn regulation(simulation: &Simulation) -> Vec<u64> {
         .collect()
 }
 
+/// Mean calcium of each window and cell as bits, and conductances that fell below zero.
+fn observed(simulation: &Simulation) -> (Vec<u64>, Vec<(NeuronIndex, usize, f64)>) {
+    let world = &simulation.world;
+    let windows = world.resource::<Observers>().windows.iter();
+    let means = windows.flat_map(|window| {
+        (0..7).map(|cell| {
+            window
+                .mean(cell, simulation.now())
+                .expect("a mean")
+                .to_bits()
+        })
+    });
+    (means.collect(), world.resource::<BelowZero>().falls())
+}
+
 #[test]
 fn two_runs_are_identical() {
     let folder = folder("again");
@@ -253,11 +272,14 @@ fn large(folder: &Folder) -> Scene {
 #[test]
 fn any_kernel_any_shares_and_any_threads_give_the_same_bits() {
     let folder = folder("kernels");
-    let carried_out = |scene: &Scene, kernel: Kernel, threads: usize, sizes: Sizes| {
+    let carried_out = |scene: &Scene, kernel: Kernel, threads: usize, sizes: Sizes, through| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let mut simulation = network(scene);
         simulation.world.insert_resource(kernel);
         simulation.world.resource_mut::<Plan>().sizes = sizes;
+        if through {
+            simulation.world.init_resource::<ThroughTicks>();
+        }
         pool.build()
             .expect("a pool")
             .install(|| simulation.run())
@@ -266,14 +288,18 @@ fn any_kernel_any_shares_and_any_threads_give_the_same_bits() {
     };
     let sizes = |piece, part| Sizes { piece, part };
     for scene in [eventful(&folder), large(&folder)] {
-        let one = carried_out(&scene, Kernel::Portable, 1, sizes(1, usize::MAX));
+        let one = carried_out(&scene, Kernel::Portable, 1, sizes(1, usize::MAX), false);
         let spiking = one.0.iter().filter(|b| !b.spikes.is_empty()).count();
         assert!(2 * spiking > one.0.len(), "the cells are alive");
         let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
         for (kernel, threads) in kernels.zip([8, 2, 3]) {
-            for sizes in [Sizes::default(), sizes(1, 1), sizes(300, 77)] {
-                let other = carried_out(&scene, kernel, threads, sizes);
-                assert!(one == other, "{kernel:?}, {threads} threads, {sizes:?}");
+            let sizes = [Sizes::default(), sizes(1, 1), sizes(300, 77)];
+            for (sizes, through) in sizes.into_iter().zip([false, true, true]) {
+                let other = carried_out(&scene, kernel, threads, sizes, through);
+                assert!(
+                    one == other,
+                    "{kernel:?}, {threads} threads, {sizes:?}, {through}"
+                );
             }
         }
     }
@@ -335,6 +361,26 @@ fn observation_changes_no_bit() {
     let windows = run(&scene);
     assert_eq!(bits(&plain), bits(&windows), "windows");
     assert_eq!(regulation(&plain), regulation(&windows), "windows");
+    let mut through = network(&scene);
+    through.world.init_resource::<ThroughTicks>();
+    let mut stretches = 0;
+    let count = |_: &mut _| {
+        stretches += 1;
+        ControlFlow::Continue(())
+    };
+    through.run_while(count).expect("a run");
+    assert_eq!(bits(&windows), bits(&through), "through control ticks");
+    assert_eq!(
+        regulation(&windows),
+        regulation(&through),
+        "through control ticks"
+    );
+    assert_eq!(
+        observed(&windows),
+        observed(&through),
+        "through control ticks"
+    );
+    assert!(stretches < 100, "{stretches} stretches");
     let mut stepwise = network(&scene);
     stepwise
         .world

@@ -29,7 +29,7 @@ use crate::membrane::{AppliedCurrent, Input, Voltage};
 use crate::neuromodulation::{Controller, Gains, Modulated};
 use crate::observe::{Armed, Detection, Observers, Runaway, Spikes};
 use crate::protocol::{self, Action, Protocol};
-use crate::schedule::{Clock, Edges, Integrator, Neurons, Stretch, schedule};
+use crate::schedule::{Clock, Edges, Integrator, Neurons, schedule};
 
 /// V(0) (mV) where nothing else is said.
 const DEFAULT_V: f64 = -60.0;
@@ -446,7 +446,7 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.insert_resource(Kinds::for_step(timing.dt));
     world.insert_resource(integrator);
     world.insert_resource(Kernel::detect());
-    world.insert_resource(Planned(Stretch::Rest));
+    world.init_resource::<Planned>();
     world.init_resource::<Neurons>();
     world.init_resource::<Edges>();
     world.init_resource::<Names>();
@@ -519,7 +519,7 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
         (
             Voltage(DEFAULT_V),
             Calcium(0.0),
-            CalciumIntegral(0.0),
+            CalciumIntegral::default(),
             SensedCalcium(0.0),
         ),
         (AppliedCurrent(spec.current), Input::default(), Armed(true)),

@@ -81,6 +81,24 @@ pub struct Effective<const W: usize> {
     pub influx: Lane<W>,
 }
 
+impl<const W: usize> Effective<W> {
+    /// Derives them.
+    #[inline]
+    pub fn renew(
+        &mut self,
+        cell: &CellType,
+        rule: NegativeConductance,
+        gbar: &Gbar<W>,
+        block: &Block<W>,
+    ) {
+        for k in 0..W {
+            let (membrane, influx) = rule.felt(gbar.0.0[k]);
+            self.membrane.0[k] = membrane * block.factor.0[k];
+            self.influx.0[k] = influx * block.factor.0[k] * cell.carries_calcium[k];
+        }
+    }
+}
+
 /// Index of a neuron's cell type in [`CellTypes`].
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellTypeId(pub u32);
@@ -970,13 +988,7 @@ pub fn refresh_effective<const W: usize>(
         Or<(Changed<Gbar<W>>, Changed<Block<W>>)>,
     >,
 ) {
-    for (id, negative, gbar, block, mut effective) in &mut neurons {
-        let carries = &types.get(*id).carries_calcium;
-        for k in 0..W {
-            let g = gbar.0.0[k];
-            let (membrane, influx) = negative.felt(g);
-            effective.membrane.0[k] = membrane * block.factor.0[k];
-            effective.influx.0[k] = influx * block.factor.0[k] * carries[k];
-        }
+    for (id, rule, gbar, block, mut effective) in &mut neurons {
+        effective.renew(types.get(*id), *rule, gbar, block);
     }
 }

@@ -73,8 +73,28 @@ impl Regulated {
     }
 }
 
-/// Conductances that have fallen below zero: (neuron, lane) with the time (ms) of the first fall,
-/// in order of time.
+impl Homeostat {
+    /// Moves mRNA and the conductances `gbar` (mS/cm², by lane) over an interval (ms) with mean
+    /// calcium `ca` (µM); which lanes fell below zero (bit k: lane k).
+    pub fn regulate(
+        &mut self,
+        ca: f64,
+        interval: f64,
+        rule: NegativeConductance,
+        gbar: &mut [f64],
+    ) -> u32 {
+        let mut fallen = 0;
+        for channel in self.channels.iter_mut().filter(|c| c.on) {
+            channel.advance(&self.settings, ca, interval);
+            let fell = rule.keep(&mut channel.conductance);
+            fallen |= u32::from(fell) << channel.lane;
+            gbar[channel.lane] = channel.conductance;
+        }
+        fallen
+    }
+}
+
+/// Conductances that have fallen below zero: (neuron, lane) with the time (ms) of the first fall.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct BelowZero {
     falls: Vec<(NeuronIndex, usize, f64)>,
@@ -83,9 +103,11 @@ pub struct BelowZero {
 }
 
 impl BelowZero {
-    /// The first falls so far.
-    pub fn falls(&self) -> &[(NeuronIndex, usize, f64)] {
-        &self.falls
+    /// The first falls so far, by time, neuron and lane.
+    pub fn falls(&self) -> Vec<(NeuronIndex, usize, f64)> {
+        let mut falls = self.falls.clone();
+        falls.sort_by(|a, b| a.2.total_cmp(&b.2).then((a.0, a.1).cmp(&(b.0, b.1))));
+        falls
     }
 
     /// Notes which lanes of a neuron (bit k: lane k) are below zero at a time (ms).
@@ -124,14 +146,7 @@ pub fn regulate<const W: usize>(
         neurons.iter_mut(),
         SHARE,
         |(index, sensed, rule, mut homeostat, mut gbar)| {
-            let Homeostat { settings, channels } = &mut *homeostat;
-            let mut fallen = 0_u32;
-            for channel in channels.iter_mut().filter(|c| c.on) {
-                channel.advance(settings, sensed.0, interval);
-                let fell = rule.keep(&mut channel.conductance);
-                fallen |= u32::from(fell) << channel.lane;
-                gbar.0.0[channel.lane] = channel.conductance;
-            }
+            let fallen = homeostat.regulate(sensed.0, interval, *rule, &mut gbar.0.0);
             (*index, fallen)
         },
     );

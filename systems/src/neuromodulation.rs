@@ -128,8 +128,40 @@ impl Controller {
     }
 }
 
+impl Controller {
+    /// Solves the references and moves the conductances `gbar` (mS/cm², by lane) over an interval
+    /// (ms), every current multiplied by `seen` (1 unless blocked); which lanes fell below zero
+    /// (bit k: lane k). A singular solve (a modulated channel is blocked) leaves them where they
+    /// are.
+    pub fn modulate(
+        &mut self,
+        (cell, parameters): (&CellType, &[f64]),
+        seen: &[f64],
+        interval: f64,
+        rule: NegativeConductance,
+        gbar: &mut [f64],
+    ) -> u32 {
+        if !self.on() {
+            return 0;
+        }
+        let Some(references) = self.references(cell, parameters, gbar, seen) else {
+            return 0;
+        };
+        let mut fallen = 0;
+        for (channel, g_ref) in self.channels.iter_mut().zip(references) {
+            if channel.on {
+                channel.advance(&self.gains, g_ref, interval);
+                let fell = rule.keep(&mut channel.conductance);
+                fallen |= u32::from(fell) << channel.lane;
+                gbar[channel.lane] = channel.conductance;
+            }
+        }
+        fallen
+    }
+}
+
 /// System: solves every controller's references and moves its conductances over the control
-/// interval. A singular solve (a modulated channel is blocked) leaves them where they are.
+/// interval.
 pub fn modulate<const W: usize>(
     clock: Res<Clock>,
     types: Res<CellTypes>,
@@ -145,30 +177,16 @@ pub fn modulate<const W: usize>(
     )>,
 ) {
     let Some(interval) = clock.due() else { return };
-    let controlled = neurons
-        .iter_mut()
-        .filter(|(.., controller, _)| controller.on());
     let fallen = each(
-        controlled,
+        neurons.iter_mut(),
         SHARE,
         |(index, id, parameters, rule, block, mut controller, mut gbar)| {
-            let (cell, gbar) = (types.get(*id), &mut gbar.0.0);
-            let wanted = controller.references(cell, &parameters.0, gbar, &block.seen.0);
-            let gains = controller.gains;
-            let mut fallen = 0_u32;
-            for (channel, g_ref) in controller
-                .channels
-                .iter_mut()
-                .zip(wanted.into_iter().flatten())
-            {
-                if channel.on {
-                    channel.advance(&gains, g_ref, interval);
-                    let fell = rule.keep(&mut channel.conductance);
-                    fallen |= u32::from(fell) << channel.lane;
-                    gbar[channel.lane] = channel.conductance;
-                }
-            }
-            (*index, fallen)
+            let cell = (types.get(*id), &parameters.0[..]);
+            let (seen, gbar) = (&block.seen.0, &mut gbar.0.0);
+            (
+                *index,
+                controller.modulate(cell, seen, interval, *rule, gbar),
+            )
         },
     );
     for (index, fallen) in fallen {

@@ -208,6 +208,11 @@ impl Protocol {
         }
     }
 
+    /// Whether a ramp is under way, which moves at every control tick.
+    pub fn ramping(&self) -> bool {
+        !self.ramps.is_empty()
+    }
+
     /// The entries, by time.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
