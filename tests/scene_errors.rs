@@ -674,7 +674,7 @@ fn protocol() {
     ╰────
   help: an action is one of `set`, `scale`, `ramp`, `block`, `cut`, `restore`,
         `current`, `modulate`, `overwrite`, `compensate`, `homeostat`,
-        `controller`, `reset`
+        `controller`, `recall`, `rebase`, `reset`
 
 5 errors
 "#,

@@ -430,6 +430,12 @@ fn words(action: &Action) -> String {
         } => {
             format!("{} of {path} {}", regulator.field(), switched(*on))
         }
+        Action::Recall {
+            path,
+            from_ms,
+            mrna,
+        } => format!("recall {path} as at {} ms{}", short(*from_ms), too(*mrna)),
+        Action::Rebase { cells } => format!("rebase the regulation of {cells}"),
         Action::Reset { cells, v, ca } => {
             let v = v.map(|v| format!(" to V {} mV", short(v)));
             let ca = ca.map(|ca| format!(", Ca {} µM", short(ca)));

@@ -740,6 +740,14 @@ fn entry(entry: &Entry) -> Ron {
             ],
         ),
         Action::Switch { regulator, on, .. } => (regulator.field(), vec![("on", Ron::Flag(*on))]),
+        Action::Recall { from_ms, mrna, .. } => (
+            "recall",
+            vec![
+                ("from_ms", Ron::Number(*from_ms)),
+                ("mrna", Ron::Flag(*mrna)),
+            ],
+        ),
+        Action::Rebase { .. } => ("rebase", vec![]),
         Action::Reset { v, ca, .. } => {
             let value = |name, value: &Option<f64>| value.map(|x| (name, Ron::Number(x)));
             (

@@ -504,6 +504,21 @@ pub enum Action {
         /// On or off.
         on: bool,
     },
+    /// Overwrite conductances by what they were at an earlier time of the run.
+    Recall {
+        /// Cells or single channels.
+        path: String,
+        /// The earlier time (ms).
+        from_ms: f64,
+        /// Whether the mRNA of homeostasis is overwritten too.
+        mrna: bool,
+    },
+    /// Start regulation anew from the present conductances: time constants of homeostasis, mRNA,
+    /// pools and preloaded integrals.
+    Rebase {
+        /// Cells.
+        cells: String,
+    },
     /// Reset the membrane state: V, Ca, gates at steady state.
     Reset {
         /// Cells.
@@ -525,11 +540,13 @@ impl Action {
             | Self::Block { path, .. }
             | Self::Cut { path }
             | Self::Restore { path }
+            | Self::Recall { path, .. }
             | Self::Switch { path, .. } => path,
             Self::Current { cells, .. }
             | Self::Modulate { cells, .. }
             | Self::Overwrite { cells, .. }
             | Self::Compensate { cells, .. }
+            | Self::Rebase { cells }
             | Self::Reset { cells, .. } => cells,
         }
     }

@@ -865,7 +865,35 @@ fn set_gates(world: &mut World, neuron: Entity) {
     put_gates(world, neuron, &gates);
 }
 
+/// Starts regulation with the conductances as they are; integrals start as asked for.
 fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
+    base_regulation(world, neuron, name)?;
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+        for channel in &mut controller.channels {
+            channel.integral *= channel.conductance;
+        }
+    }
+    Ok(())
+}
+
+/// Starts regulation anew with the conductances as they are; integrals hold them.
+pub(crate) fn rebase(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
+    base_regulation(world, neuron, name)?;
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+        let Gains { beta, ki, .. } = controller.gains;
+        for channel in &mut controller.channels {
+            channel.integral = match ki == 0.0 {
+                true => 0.0,
+                false => beta / ki * channel.conductance,
+            };
+        }
+    }
+    Ok(())
+}
+
+/// Time constants of homeostasis, mRNA, pools and the regulators' conductances from the
+/// conductances as they are.
+fn base_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
     let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
     if world.get::<Homeostat>(neuron).is_some() {
         let cell = cell_type(world, neuron);
@@ -901,7 +929,6 @@ fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(),
         for channel in &mut controller.channels {
             let g = gbar[channel.lane];
             (channel.pool, channel.conductance) = (g, g);
-            channel.integral *= g;
         }
     }
     Ok(())
