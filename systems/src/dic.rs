@@ -5,8 +5,9 @@
 //! `g_fast + g_slow + g_uslow = dI_static/dV / g_leak`
 //!
 //! For a current `g prod(x_j^p_j) (V - E)`: the ohmic part `prod(x_j^p_j)` is fast; the slope of
-//! gate j through V is split by its weights; every slope through calcium is ultraslow. The rules
-//! hold for any cell type: derivatives come from dual numbers over (V, Ca).
+//! gate j through V is split by its weights; every slope through calcium is ultraslow. A channel with
+//! a kinetic scheme counts as one gate, its conducting fraction, whose time constant the cell type
+//! states. The rules hold for any cell type: derivatives come from dual numbers over (V, Ca).
 
 use glam::{DMat2, DMat3, DVec2, DVec3};
 
@@ -83,6 +84,21 @@ fn weights(tau: f64, [f, s, u]: [f64; 3]) -> (f64, f64) {
     }
 }
 
+/// Adds a slope through V to the timescales, by the weights of its time constant `tau` (ms).
+fn split(slope: f64, tau: f64, references: [f64; 3], out: &mut Timescales) {
+    let (w_fs, w_su) = weights(tau, references);
+    out[0] += w_fs * slope;
+    out[1] += (w_su - w_fs) * slope;
+    out[2] += (1.0 - w_su) * slope;
+}
+
+/// Time constant (ms) that stands for the kinetic scheme in a lane.
+fn scheme_tau(cell: &CellType, lane: usize) -> f64 {
+    let stated = cell.definition.dic.iter().flat_map(|dic| &dic.scheme_tau);
+    let mut own = stated.filter(|(name, _)| name == cell.channel_name(lane));
+    own.next().map_or(f64::INFINITY, |(_, tau)| *tau)
+}
+
 impl Linearisation {
     /// Linearises a cell at `v` (mV); `tau_factors` are the neuron's own factors on its time
     /// constants ([`CellType::tau_factors`]). Without a DIC definition every gate counts as
@@ -151,6 +167,13 @@ impl Linearisation {
 
     /// Open fraction of a lane with its derivatives.
     fn open(&self, cell: &CellType, lane: usize, ca: f64) -> Dual<2> {
+        if let Some(scheme) = cell.scheme(lane) {
+            let open = scheme.open(self.v);
+            return Dual {
+                value: open.value,
+                gradient: [open.gradient[0], 0.0],
+            };
+        }
         let mut open = Dual::constant(1.0);
         for gate in cell.gates.iter().filter(|g| g.lane == lane) {
             let x = dual_inf(gate, self.v, ca);
@@ -173,18 +196,23 @@ impl Linearisation {
         let gates: [Option<(&Gate, Dual<2>)>; 2] =
             std::array::from_fn(|_| gates.next().map(|g| (g, dual_inf(g, self.v, eq.ca))));
         let raised = |k: usize| gates[k].map_or(1.0, |(g, x)| powi(x.value, g.power));
-        let open = raised(0) * raised(1);
+        let scheme = cell.scheme(lane).map(|scheme| scheme.open(self.v));
+        let open = match scheme {
+            Some(open) => open.value,
+            None => raised(0) * raised(1),
+        };
         let driving = self.v - cell.reversal_at(lane, eq.ca);
         let mut out = [open, 0.0, 0.0];
+        if let Some(open) = scheme {
+            let by_voltage = open.gradient[0] * driving;
+            split(by_voltage, scheme_tau(cell, lane), references, &mut out);
+        }
         for k in 0..2 {
             let Some((gate, x)) = gates[k] else { continue };
             let through =
                 f64::from(gate.power) * powi(x.value, gate.power - 1) * raised(1 - k) * driving;
             let by_voltage = through * x.gradient[0];
-            let (w_fs, w_su) = weights(self.tau(gate, eq.ca), references);
-            out[0] += w_fs * by_voltage;
-            out[1] += (w_su - w_fs) * by_voltage;
-            out[2] += (1.0 - w_su) * by_voltage;
+            split(by_voltage, self.tau(gate, eq.ca), references, &mut out);
             out[2] += through * x.gradient[1] * eq.slope;
         }
         if let Some((slope, _)) = cell.nernst[lane] {

@@ -22,5 +22,6 @@ pub mod neuromodulation;
 pub mod observe;
 pub mod protocol;
 pub mod schedule;
+pub mod scheme;
 pub mod simd;
 pub mod table;

@@ -30,6 +30,8 @@ pub struct Block<'a, const W: usize> {
     /// Conductances of the channels apart, see [`KernelType::apart_lanes`], for the membrane and
     /// for the calcium pool.
     pub apart: SmallVec<[[Row; 2]; 1]>,
+    /// States of kinetic schemes.
+    pub states: Vec<Row>,
     /// Calcium (µM).
     pub calcium: Row,
     /// Calcium integrals (µM ms).
@@ -72,6 +74,11 @@ impl<'a, const W: usize> Block<'a, W> {
             let membrane = repeated(n, |k| home.effective[k].membrane.0[lane]);
             [membrane, repeated(n, |k| home.effective[k].influx.0[lane])]
         });
+        let fraction = |k: usize, state: usize| match &home.states {
+            Some(states) => states[k].0[state],
+            None => 0.0,
+        };
+        let states = (0..ty.states()).map(|state| repeated(n, |k| fraction(k, state)));
         let same = |e: &Effective<W>| {
             let mut carriers = ty.carriers();
             carriers.all(|lane| e.influx.0[lane].to_bits() == e.membrane.0[lane].to_bits())
@@ -81,6 +88,7 @@ impl<'a, const W: usize> Block<'a, W> {
             kind: home.kind[0].0 as usize,
             apart_gates: apart_gates.collect(),
             apart: apart.collect(),
+            states: states.collect(),
             calcium: repeated(n, |k| home.calcium[k].0),
             integral: repeated(n, |k| home.integral[k].0),
             conductance: repeated(n, |k| home.input[k].conductance),
@@ -113,12 +121,19 @@ impl<'a, const W: usize> Block<'a, W> {
     }
 
     /// Gives everything back to the columns.
-    pub fn store(self, ty: &KernelType<W>, voltage: &Row) {
+    pub fn store(mut self, ty: &KernelType<W>, voltage: &Row) {
         for ((slot, lane), [x, _]) in ty.apart_gates().zip(&self.apart_gates) {
             for k in 0..self.len() {
                 match slot {
                     0 => self.activation[k].0.0[lane] = x[k],
                     _ => self.inactivation[k].0.0[lane] = x[k],
+                }
+            }
+        }
+        if let Some(states) = &mut self.home.states {
+            for (k, neuron) in states.iter_mut().enumerate() {
+                for (x, row) in neuron.0.iter_mut().zip(&self.states) {
+                    *x = row[k];
                 }
             }
         }

@@ -11,6 +11,7 @@ use crate::channels::{Activation, CellTypeId, Effective, Inactivation, RateFacto
 use crate::membrane::{Input, Voltage};
 use crate::observe::Armed;
 use crate::schedule::NeuronIndex;
+use crate::scheme::States;
 
 /// What the step phases read and write of a neuron of lane width `W`.
 type NeuronData<const W: usize> = (
@@ -25,6 +26,7 @@ type NeuronData<const W: usize> = (
     &'static mut Activation<W>,
     &'static mut Inactivation<W>,
     &'static mut Armed,
+    Option<&'static mut States>,
 );
 
 /// The neurons of all lane widths.
@@ -67,7 +69,7 @@ fn slices<'a, const W: usize, F: bevy_ecs::query::ArchetypeFilter>(
     };
     tables
         .map(
-            |(kind, index, rate, effective, input, v, ca, integral, m, h, armed)| Columns {
+            |(kind, index, rate, effective, input, v, ca, integral, m, h, armed, states)| Columns {
                 kind,
                 index,
                 rate,
@@ -79,6 +81,7 @@ fn slices<'a, const W: usize, F: bevy_ecs::query::ArchetypeFilter>(
                 activation: ContiguousMut::split(m).0,
                 inactivation: ContiguousMut::split(h).0,
                 armed: ContiguousMut::split(armed).0,
+                states: states.map(|states| ContiguousMut::split(states).0),
             },
         )
         .collect()
@@ -108,6 +111,8 @@ pub struct Columns<'a, const W: usize> {
     pub inactivation: &'a mut [Inactivation<W>],
     /// Whether spike detection is armed.
     pub armed: &'a mut [Armed],
+    /// States of kinetic schemes, where the cell types have any.
+    pub states: Option<&'a mut [States]>,
 }
 
 impl<'a, const W: usize> Columns<'a, W> {
@@ -129,6 +134,7 @@ impl<'a, const W: usize> Columns<'a, W> {
         let (activation, activation_b) = self.activation.split_at_mut(at);
         let (inactivation, inactivation_b) = self.inactivation.split_at_mut(at);
         let (armed, armed_b) = self.armed.split_at_mut(at);
+        let (states, states_b) = self.states.map(|states| states.split_at_mut(at)).unzip();
         let first = Columns {
             kind: &self.kind[..at],
             index: &self.index[..at],
@@ -141,6 +147,7 @@ impl<'a, const W: usize> Columns<'a, W> {
             activation,
             inactivation,
             armed,
+            states,
         };
         let second = Columns {
             kind: &self.kind[at..],
@@ -154,6 +161,7 @@ impl<'a, const W: usize> Columns<'a, W> {
             activation: activation_b,
             inactivation: inactivation_b,
             armed: armed_b,
+            states: states_b,
         };
         (first, second)
     }
