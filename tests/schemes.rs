@@ -198,7 +198,7 @@ fn a_step_is_the_exact_solution_at_frozen_voltage() {
 #[test]
 fn states_are_parts_of_one_whole() {
     for (integrator, rounding) in [
-        (Integrator::Exponential, 1e-15),
+        (Integrator::Exponential, 1e-15_f64),
         (Integrator::Accurate, 1e-3),
         (Integrator::Reference, 1e-6),
     ] {

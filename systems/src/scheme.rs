@@ -448,3 +448,142 @@ fn normalise(n: usize, m: &mut Matrix) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::definition::Transition;
+    use crate::kinetics::Expression;
+
+    /// A scheme whose rates (1/ms) are `rates[from][to]` at every voltage, 0 where there is none.
+    fn scheme(n: usize, rates: &[Vec<f64>]) -> (SchemeDefinition, Scheme) {
+        let pairs = (0..n).flat_map(|from| (0..n).map(move |to| (from, to)));
+        let transitions = pairs
+            .filter(|(from, to)| from != to && rates[*from][*to] > 0.0)
+            .map(|(from, to)| Transition {
+                from,
+                to,
+                rate: Expression::constant(rates[from][to]),
+            });
+        let definition = SchemeDefinition {
+            states: (0..n).map(|k| format!("s{k}")).collect(),
+            conducting: vec![0],
+            transitions: transitions.collect(),
+        };
+        let programs = definition.transitions.iter();
+        let programs = programs.map(|t| t.rate.compile().expect("a constant"));
+        let scheme = Scheme::new(0, 0, &definition, programs.collect());
+        (definition, scheme)
+    }
+
+    /// Rates (1/ms) of the fractions `p`.
+    fn motion(scheme: &Scheme, p: [f64; MAX_STATES]) -> [f64; MAX_STATES] {
+        let mut motion = [0.0; MAX_STATES];
+        for (k, (from, to)) in scheme.transitions().enumerate() {
+            let flow = scheme.rate(k, 0.0) * p[from];
+            motion[from] -= flow;
+            motion[to] += flow;
+        }
+        motion
+    }
+
+    /// `p` after `t` (ms) by short classical Runge-Kutta steps.
+    fn by_runge_kutta(scheme: &Scheme, mut p: [f64; MAX_STATES], t: f64) -> [f64; MAX_STATES] {
+        let steps = 2000;
+        let h = t / f64::from(steps);
+        let moved = |p: [f64; MAX_STATES], k: [f64; MAX_STATES], h: f64| {
+            std::array::from_fn(|i| p[i] + h * k[i])
+        };
+        for _ in 0..steps {
+            let k1 = motion(scheme, p);
+            let k2 = motion(scheme, moved(p, k1, h / 2.0));
+            let k3 = motion(scheme, moved(p, k2, h / 2.0));
+            let k4 = motion(scheme, moved(p, k3, h));
+            p = std::array::from_fn(|i| {
+                p[i] + h / 6.0 * (k1[i] + 2.0 * k2[i] + 2.0 * k3[i] + k4[i])
+            });
+        }
+        p
+    }
+
+    /// Rates over five orders of magnitude between up to eight states, a third of them missing.
+    fn any_rates() -> impl Strategy<Value = (usize, Vec<Vec<f64>>)> {
+        (2..=MAX_STATES).prop_flat_map(|n| {
+            let rate = prop_oneof![1 => Just(0.0), 2 => (-4.0..1.0_f64).prop_map(|x| x.exp2())];
+            let row = proptest::collection::vec(rate, n);
+            (Just(n), proptest::collection::vec(row, n))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_exponential_is_the_solution((n, rates) in any_rates(), t in 0.01..20.0_f64) {
+            let (_, scheme) = scheme(n, &rates);
+            let m = scheme.propagator(0.0, t);
+            for from in 0..n {
+                let mut p = [0.0; MAX_STATES];
+                p[from] = 1.0;
+                let wanted = by_runge_kutta(&scheme, p, t);
+                let mut sum = 0.0;
+                for to in 0..n {
+                    prop_assert!((m[to][from] - wanted[to]).abs() < 1e-7, "{} {}", m[to][from], wanted[to]);
+                    prop_assert!((0.0..=1.0 + 1e-15).contains(&m[to][from]));
+                    sum += m[to][from];
+                }
+                prop_assert!((sum - 1.0).abs() < 1e-15);
+            }
+        }
+
+        #[test]
+        fn at_steady_state_nothing_moves((n, rates) in any_rates()) {
+            let (definition, scheme) = scheme(n, &rates);
+            let p = scheme.steady(0.0);
+            if definition.check().is_ok() {
+                prop_assert!(p[..n].iter().all(|p| *p > 0.0));
+            }
+            if p[0].is_finite() {
+                prop_assert!((p[..n].iter().sum::<f64>() - 1.0).abs() < 1e-14);
+                let motion = motion(&scheme, p);
+                prop_assert!(motion[..n].iter().all(|rate| rate.abs() < 1e-13), "{motion:?}");
+            }
+        }
+    }
+
+    /// However stiff: a scheme of two states relaxes as `exp(-(a + b) t)`.
+    #[test]
+    fn two_states_of_any_rate() {
+        for (a, b, t) in [
+            (1e-9, 3e-9, 0.01),
+            (1e6, 3e6, 0.01),
+            (1e12, 1e-3, 1.0),
+            (2.0, 5.0, 0.1),
+        ] {
+            let (_, scheme) = scheme(2, &[vec![0.0, a], vec![b, 0.0]]);
+            let m = scheme.propagator(0.0, t);
+            let wanted = -a / (a + b) * crate::math::expm1(-(a + b) * t);
+            assert!(
+                (m[1][0] / wanted - 1.0).abs() < 1e-12,
+                "{a}: {} {wanted}",
+                m[1][0]
+            );
+        }
+    }
+
+    #[test]
+    fn states_that_are_not_named_share_the_rest() {
+        let (_, scheme) = scheme(3, &vec![vec![1.0; 3]; 3]);
+        let rest = [0.2, 0.6, 0.2];
+        assert_eq!(scheme.completed(&rest, &[(1, 0.5)]), [0.25, 0.5, 0.25]);
+        assert_eq!(
+            scheme.completed(&rest, &[(1, 0.0), (2, 0.0)]),
+            [1.0, 0.0, 0.0]
+        );
+        assert_eq!(
+            scheme.completed(&[1.0, 0.0, 0.0], &[(0, 0.3)]),
+            [0.3, 0.7, 0.0]
+        );
+        assert_eq!(scheme.completed(&rest, &[]), rest);
+    }
+}
