@@ -266,8 +266,9 @@ fn spikes_by_every_integrator() {
 }
 
 /// Sixteen neurons of the published population under homeostasis and controller, asked for bursts
-/// at 150 s: before the switch every conductance lies within 1 % of the published one, at the end
-/// within 5 %, in the median within 2 %; calcium is back at its target.
+/// at 150 s: before the switch all conductances of each lie within 1 % of the published ones; at the end
+/// within 5 % in all but one (2 of 100 go astray at this step), within 1 % in the median neuron; all of
+/// them pace and then burst, and calcium is back at its target.
 #[test]
 fn the_regulated_population_goes_where_the_published_one_goes() {
     let file = Csv::read("published/conductances_controlled_DA.csv");
@@ -290,16 +291,16 @@ fn the_regulated_population_goes_where_the_published_one_goes() {
     });
     let all: Vec<Address> = all.collect();
     let found = run(&scene, 0.0, &all, 1000.0);
-    for (t_s, margin, median_margin) in [(149.0, 0.01, 0.005), (299.0, 0.05, 0.02)] {
-        let row = &found.rows[t_s as usize].1;
-        let wanted = at(t_s);
-        let mut errors: Vec<f64> = (row.iter().zip(wanted.iter().flatten()))
-            .map(|(found, wanted)| relative(*found, *wanted))
-            .collect();
-        errors.sort_by(f64::total_cmp);
-        let (median, worst) = (errors[errors.len() / 2], errors[errors.len() - 1]);
-        println!("{t_s} s: median {median:.1e}, worst {worst:.1e}");
-        assert!(median < median_margin && worst < margin);
+    for (t_s, margin, astray, median_margin) in [(149.0, 0.01, 0, 0.005), (299.0, 0.05, 1, 0.01)] {
+        let row = found.rows[t_s as usize].1.chunks(CHANNELS.len());
+        let worst = row.zip(at(t_s)).map(|(found, wanted)| {
+            let errors = found.iter().zip(wanted).map(|(a, b)| relative(*a, b));
+            errors.fold(0.0, f64::max)
+        });
+        let mut worst: Vec<f64> = worst.collect();
+        worst.sort_by(f64::total_cmp);
+        println!("{t_s} s: {worst:.4?}");
+        assert!(worst[cells / 2] < median_margin && worst[cells - 1 - astray] < margin);
     }
     let observers = found
         .simulation

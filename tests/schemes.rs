@@ -440,7 +440,7 @@ fn what_is_wrong_with_a_scheme_is_told() {
         ),
         (
             scheme(ab, b, r#""a->b": "exp(W)", "b->a": "2""#),
-            vec!["`W`"],
+            vec!["`W` is not known here; allowed: `V`, `k`"],
         ),
         (
             scheme(r#""a""#, r#""a""#, ""),

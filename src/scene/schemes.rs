@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use homarus_systems::{
     definition::{ChannelDefinition, SchemeDefinition, Transition},
-    kinetics::Variable,
+    kinetics::{Expression, Variable},
     scheme::{MAX_STATES, SchemeError},
 };
 
@@ -12,7 +12,7 @@ use super::{
     decode::{Fields, expression, index_of, keys, map},
     diagnostic::{Diagnostic, Diagnostics},
     names::{self, Role},
-    syntax::{Key, Node},
+    syntax::{Key, Node, Value},
 };
 
 /// How many states a scheme may have.
@@ -34,11 +34,10 @@ pub(super) fn read(
     // What follows names states; without them it could only be called unknown.
     let conducting = fields.required("conducting");
     let rates = fields.required("rates");
-    let head = fields.head().clone();
     fields.finish(errors);
-    let states = states?;
+    let (states, rates) = (states?, rates?);
     let conducting = conducting.and_then(|node| conducting_states(node, &states, errors));
-    let transitions = rates.and_then(|node| transitions(node, &states, parameters, errors));
+    let transitions = transitions(rates, &states, parameters, errors);
     let scheme = SchemeDefinition {
         states,
         conducting: conducting?,
@@ -47,11 +46,11 @@ pub(super) fn read(
     if let Err(SchemeError::Apart { from, to }) = scheme.check() {
         errors.push(
             Diagnostic::at(
-                &head,
+                &rates.head(),
                 format!("no way leads from state `{from}` to state `{to}`"),
             )
-            .label("its steady state would not be one for all")
-            .help("`rates` must lead from every state to every other, if only through third ones"),
+            .label("leads to some states only")
+            .help("every state must be reached from every other, if only through third ones"),
         );
         return None;
     }
@@ -140,24 +139,7 @@ fn transitions(
     let mut fine = true;
     for (key, node) in map(node, errors)? {
         let ends = ends(key, states, errors);
-        let variables = [Variable::V, Variable::Ca];
-        let rate = expression(node, &variables, parameters, errors);
-        if rate
-            .as_ref()
-            .is_some_and(|rate| rate.depends_on(Variable::Ca))
-        {
-            errors.push(
-                Diagnostic::at(
-                    &node.place,
-                    "a rate of a kinetic scheme cannot depend on calcium",
-                )
-                .label("`Ca` in this rate")
-                .help(
-                    "rates are functions of `V` and the channel's parameters; gates may read `Ca`",
-                ),
-            );
-            fine = false;
-        }
+        let rate = rate(node, parameters, errors);
         let (Some((from, to)), Some(rate)) = (ends, rate) else {
             fine = false;
             continue;
@@ -180,6 +162,31 @@ fn transitions(
         transitions.push((Transition { from, to, rate }, key));
     }
     fine.then(|| transitions.into_iter().map(|(t, _)| t).collect())
+}
+
+/// Reads a rate, an expression of V.
+fn rate(node: &Node, parameters: &[(String, f64)], errors: &mut Diagnostics) -> Option<Expression> {
+    let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let reads_calcium = |text: &str| {
+        let with_calcium = Expression::parse(text, &[Variable::V, Variable::Ca], &names);
+        with_calcium.is_ok_and(|rate| rate.depends_on(Variable::Ca))
+    };
+    match &node.value {
+        Value::Text(text) if reads_calcium(text) => {
+            errors.push(
+                Diagnostic::at(
+                    &node.place,
+                    "a rate of a kinetic scheme cannot depend on calcium",
+                )
+                .label("`Ca` in this rate")
+                .help(
+                    "rates are functions of `V` and the channel's parameters; gates may read `Ca`",
+                ),
+            );
+            None
+        }
+        _ => expression(node, &[Variable::V], parameters, errors),
+    }
 }
 
 /// Takes `FROM->TO` apart.

@@ -491,7 +491,8 @@ pub fn spawn_neuron(world: &mut World, spec: NeuronSpec) -> Result<Entity, Compi
 fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellTypeId) -> Entity {
     let cell = world.resource::<CellTypes>().get(id);
     let factors = cell.rate_factors(&spec.parameters);
-    let states = cell.states();
+    let v = spec.start.v.unwrap_or(DEFAULT_V);
+    let states = States(cell.start_states(&spec.start, v).into());
     let capacitance = cell.definition.capacitance;
     let mut gbar = Lane::splat(0.0);
     for (lane, g) in gbar.0.iter_mut().zip(&spec.gbar) {
@@ -536,8 +537,8 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
         (AppliedCurrent(spec.current), Input::default(), Armed(true)),
         (Parameters(spec.parameters), StartState(spec.start)),
     ));
-    if states > 0 {
-        neuron.insert(States(vec![0.0; states].into()));
+    if !states.0.is_empty() {
+        neuron.insert(states);
     }
     if let Some(homeostat) = spec.homeostat {
         let channels = homeostat.lanes.iter().map(|lane| Regulated {
