@@ -69,12 +69,12 @@ fn mixed_cells() -> Vec<(String, String)> {
         ("a".into(), stg(0, -50.0)),
         (
             "b".into(),
-            wide(1, -60.0, "wide", "\"BK\": 3, \"ERG\": 0.5"),
+            wide(1, -60.0, "wide", "\"BK\": 3, \"ERG\": 0.02"),
         ),
         ("c".into(), stg(3, -55.0)),
         (
             "d".into(),
-            wide(2, -52.0, "widest", "\"Kd0\": 2, \"Kd8\": 5, \"ERG\": 1"),
+            wide(2, -52.0, "widest", "\"Kd0\": 2, \"Kd8\": 5, \"ERG\": 0.05"),
         ),
         ("e".into(), stg(2, -57.0)),
         ("f".into(), wide(0, -49.0, "wide", "\"BK\": 1")),

@@ -3,9 +3,9 @@
 //! sensitivities to 1e-9, scanned thresholds exactly, compensation solves to 1e-8, all relative.
 //!
 //! A step reads the gates from tables of 0.1 mV. What that costs is measured on the gates of every
-//! shipped channel as they come out of a step: steady states are off by less than 1e-5 (4e-5 where
-//! one rises within 2 mV), approach rates by less than 2e-5 of themselves; a bridge over a pole is
-//! met at the rows beside it.
+//! shipped channel as they come out of a step: steady states are off by less than 1e-5, approach
+//! rates by less than 2e-5 of themselves; in the DA cell, where CaL opens within 2 mV, by less than
+//! 4e-5 and 8e-5. Within 1 mV of its bridged pole approach rates are off by less than 3 %.
 
 mod common;
 
@@ -296,20 +296,19 @@ fn tables_of_every_shipped_channel() {
             let mut errors = [0.0_f64; 2];
             let own = &cell.definition.channels[lane].1.gates[slot];
             let bridged = |v: f64| {
-                let beside = own.bridge.map(|(from, to)| from - 0.1..to + 0.1);
+                let beside = own.bridge.map(|(from, to)| from - 1.0..to + 1.0);
                 beside.is_some_and(|beside| beside.contains(&v))
             };
-            for (k, v) in volts.iter().enumerate().filter(|(_, v)| !bridged(**v)) {
+            for (k, v) in volts.iter().enumerate() {
                 // x -> x_inf + (x - x_inf) decay
                 let (closed, open) = (from_closed[k][slot][lane], from_open[k][slot][lane]);
                 let approach = 1.0 - (open - closed);
                 let tau = gate.tau(*v, ca, factors[slot][lane]);
                 let wanted = -math::expm1(-STEP / tau);
                 let inf = (closed / approach - gate.inf(*v, ca)).abs();
-                errors = [
-                    errors[0].max(inf),
-                    errors[1].max((approach / wanted - 1.0).abs()),
-                ];
+                let rate = (approach / wanted - 1.0).abs();
+                let near = if bridged(*v) { 8e-5 / 0.03 } else { 1.0 };
+                errors = [errors[0].max(inf), errors[1].max(near * rate)];
             }
             println!(
                 "{}.{}.{}: steady state {:.1e}, approach {:.1e}",
@@ -320,7 +319,10 @@ fn tables_of_every_shipped_channel() {
                 errors[1]
             );
             let steep = if file.name == "da" { 0.25 } else { 1.0 };
-            worst = [worst[0].max(steep * errors[0]), worst[1].max(errors[1])];
+            worst = [
+                worst[0].max(steep * errors[0]),
+                worst[1].max(steep * errors[1]),
+            ];
         }
     }
     for channel in shipped().iter().filter(|file| file.kind == Kind::Channel) {
