@@ -73,6 +73,7 @@ fn the_names_it_mentions_ship() {
         "five_neuron_cpg",
         "five_neuron_sharp",
         "half_centre",
+        "da_cell",
         "five_neuron_copies",
     ] {
         assert!(README.contains(name));
