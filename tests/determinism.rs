@@ -23,13 +23,13 @@ use homarus_systems::{
 };
 use proptest::prelude::*;
 
-/// A cell of nine channels (the STG cell and a second potassium current), so sixteen lanes, one of
-/// them with a gate of V and Ca that no table serves.
+/// A cell of ten channels (the STG cell and two potassium currents), so sixteen lanes, one of them
+/// with a gate of V and Ca that no table serves, one with a kinetic scheme.
 const WIDE: &str = r#"Cell(
     format: 1, name: "wide", capacitance: 1,
     channels: {
         "Na": "stg_na", "CaT": "stg_cat", "CaS": "stg_cas", "A": "stg_a", "KCa": "stg_kca",
-        "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "BK": "bk",
+        "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "BK": "bk", "ERG": "da_erg",
     },
     calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94),
 )"#;
@@ -37,13 +37,13 @@ const BK: &str = r#"Channel(
     format: 1, name: "bk", reversal: -80,
     gates: { "m": (power: 2, inf: "1/(1 + exp(-(V + 20 + 5*ln(Ca/10))/8))", tau: "2 + 3/(1 + Ca/10)") },
 )"#;
-/// A cell of seventeen channels, so thirty-two lanes.
+/// A cell of eighteen channels, so thirty-two lanes, one of them with a kinetic scheme.
 fn widest() -> String {
     let more: Vec<String> = (0..9).map(|k| format!("\"Kd{k}\": \"stg_kd\"")).collect();
     format!(
         r#"Cell(format: 1, name: "widest", capacitance: 1, channels: {{
             "Na": "stg_na", "CaT": "stg_cat", "CaS": "stg_cas", "A": "stg_a", "KCa": "stg_kca",
-            "Kd": "stg_kd", "H": "stg_h", "leak": "leak", {},
+            "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "ERG": "da_erg", {},
         }}, calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94))"#,
         more.join(", ")
     )
@@ -71,11 +71,14 @@ fn mixed_cells() -> Vec<(String, String)> {
     };
     vec![
         ("a".into(), stg(0, -50.0)),
-        ("b".into(), wide(1, -60.0, "wide", "\"BK\": 3")),
+        (
+            "b".into(),
+            wide(1, -60.0, "wide", "\"BK\": 3, \"ERG\": 0.02"),
+        ),
         ("c".into(), stg(3, -55.0)),
         (
             "d".into(),
-            wide(2, -52.0, "widest", "\"Kd0\": 2, \"Kd8\": 5"),
+            wide(2, -52.0, "widest", "\"Kd0\": 2, \"Kd8\": 5, \"ERG\": 0.05"),
         ),
         ("e".into(), stg(2, -57.0)),
         ("f".into(), wide(0, -49.0, "wide", "\"BK\": 1")),
@@ -178,6 +181,7 @@ fn regulation(simulation: &Simulation) -> Vec<u64> {
         "*.*.gbar",
         "*->*.s",
         "*.*.block",
+        "*.ERG.*",
     ];
     let addresses = paths
         .iter()

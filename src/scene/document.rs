@@ -6,8 +6,8 @@ use std::fmt::Write;
 use homarus_systems::{
     definition::{
         CalciumPool, CellDefinition, ChannelDefinition, DicDefinition, GateDefinition,
-        GateKinetics, Influx, KnownRhythm, Reversal, Start, SynapseDefinition, SynapseKind,
-        ThresholdRule, Timescale,
+        GateKinetics, Influx, KnownRhythm, Reversal, SchemeDefinition, Start, SynapseDefinition,
+        SynapseKind, ThresholdRule, Timescale,
     },
     kinetics::Expression,
 };
@@ -279,7 +279,26 @@ fn channel(channel: &ChannelDefinition) -> Ron {
         let gates = channel.gates.iter().map(|g| (g.name.clone(), gate(g)));
         fields.push(("gates", Ron::Map(gates.collect())));
     }
+    if let Some(definition) = &channel.scheme {
+        fields.push(("scheme", scheme(definition)));
+    }
     Ron::Struct("Channel", fields)
+}
+
+fn scheme(scheme: &SchemeDefinition) -> Ron {
+    let name = |state: &usize| scheme.states[*state].as_str();
+    let rates = scheme.transitions.iter().map(|t| {
+        let ends = [t.from, t.to].map(|state| scheme.states[state].as_str());
+        (ends.join("->"), expression(&t.rate))
+    });
+    Ron::Struct(
+        "",
+        vec![
+            ("states", texts(scheme.states.iter().map(String::as_str))),
+            ("conducting", texts(scheme.conducting.iter().map(name))),
+            ("rates", Ron::Map(rates.collect())),
+        ],
+    )
 }
 
 fn gate(gate: &GateDefinition) -> Ron {
@@ -415,6 +434,9 @@ fn dic(dic: &DicDefinition) -> Ron {
     ];
     if !dic.calcium_at.is_empty() {
         fields.push(("calcium_at", numbers(&dic.calcium_at)));
+    }
+    if !dic.scheme_tau.is_empty() {
+        fields.push(("scheme_tau", numbers(&dic.scheme_tau)));
     }
     Ron::Struct("", fields)
 }

@@ -24,6 +24,7 @@ mod names;
 mod network;
 pub mod paths;
 mod protocol;
+mod schemes;
 mod settings;
 pub mod shipped;
 pub mod source;

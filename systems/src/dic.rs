@@ -5,8 +5,9 @@
 //! `g_fast + g_slow + g_uslow = dI_static/dV / g_leak`
 //!
 //! For a current `g prod(x_j^p_j) (V - E)`: the ohmic part `prod(x_j^p_j)` is fast; the slope of
-//! gate j through V is split by its weights; every slope through calcium is ultraslow. The rules
-//! hold for any cell type: derivatives come from dual numbers over (V, Ca).
+//! gate j through V is split by its weights; every slope through calcium is ultraslow. A channel with
+//! a kinetic scheme counts as one gate, its conducting fraction, whose time constant the cell type
+//! states. The rules hold for any cell type: derivatives come from dual numbers over (V, Ca).
 
 use glam::{DMat2, DMat3, DVec2, DVec3};
 
@@ -97,6 +98,20 @@ fn weights(tau: f64, [f, s, u]: [f64; 3]) -> (f64, f64) {
 fn gates_of(cell: &CellType, lane: usize) -> impl Iterator<Item = (usize, &Gate)> {
     let gates = cell.gates.iter().enumerate();
     gates.filter(move |(_, gate)| gate.lane == lane)
+}
+
+/// Adds a slope through V to the timescales, by its weights.
+fn split(slope: f64, (w_fs, w_su): (f64, f64), out: &mut Timescales) {
+    out[0] += w_fs * slope;
+    out[1] += (w_su - w_fs) * slope;
+    out[2] += (1.0 - w_su) * slope;
+}
+
+/// Time constant (ms) that stands for the kinetic scheme in a lane.
+fn scheme_tau(cell: &CellType, lane: usize) -> f64 {
+    let stated = cell.definition.dic.iter().flat_map(|dic| &dic.scheme_tau);
+    let mut own = stated.filter(|(name, _)| name == cell.channel_name(lane));
+    own.next().map_or(f64::INFINITY, |(_, tau)| *tau)
 }
 
 impl Linearisation {
@@ -201,6 +216,13 @@ impl Linearisation {
 
     /// Open fraction of a lane with its derivatives.
     fn open(&self, cell: &CellType, lane: usize, ca: f64) -> Dual<2> {
+        if let Some(scheme) = cell.scheme(lane) {
+            let open = scheme.open(self.v);
+            return Dual {
+                value: open.value,
+                gradient: [open.gradient[0], 0.0],
+            };
+        }
         let mut open = Dual::constant(1.0);
         for (k, gate) in gates_of(cell, lane) {
             let x = self.inf(k, gate, ca);
@@ -225,9 +247,18 @@ impl Linearisation {
             Some((k, gate, self.inf(k, gate, eq.ca)))
         });
         let raised = |k: usize| gates[k].map_or(1.0, |(_, g, x)| powi(x.value, g.power));
-        let open = raised(0) * raised(1);
+        let scheme = cell.scheme(lane).map(|scheme| scheme.open(self.v));
+        let open = match scheme {
+            Some(open) => open.value,
+            None => raised(0) * raised(1),
+        };
         let driving = self.v - cell.reversal_at(lane, eq.ca);
         let mut out = [open, 0.0, 0.0];
+        if let Some(open) = scheme {
+            let by_voltage = open.gradient[0] * driving;
+            let weights = weights(scheme_tau(cell, lane), references);
+            split(by_voltage, weights, &mut out);
+        }
         for k in 0..2 {
             let Some((index, gate, x)) = gates[k] else {
                 continue;
@@ -235,10 +266,11 @@ impl Linearisation {
             let through =
                 f64::from(gate.power) * powi(x.value, gate.power - 1) * raised(1 - k) * driving;
             let by_voltage = through * x.gradient[0];
-            let (w_fs, w_su) = self.weights(index, gate, eq.ca, references);
-            out[0] += w_fs * by_voltage;
-            out[1] += (w_su - w_fs) * by_voltage;
-            out[2] += (1.0 - w_su) * by_voltage;
+            split(
+                by_voltage,
+                self.weights(index, gate, eq.ca, references),
+                &mut out,
+            );
             out[2] += through * x.gradient[1] * eq.slope;
         }
         if let Some((slope, _)) = cell.nernst[lane] {

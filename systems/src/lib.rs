@@ -23,5 +23,6 @@ pub mod observe;
 mod parallel;
 pub mod protocol;
 pub mod schedule;
+pub mod scheme;
 pub mod simd;
 pub mod table;

@@ -32,6 +32,8 @@ pub struct Block<'a, const W: usize> {
     /// Conductances of the channels apart, see [`KernelType::apart_lanes`], for the membrane and
     /// for the calcium pool.
     pub apart: SmallVec<[[Row; 2]; 1]>,
+    /// States of kinetic schemes.
+    pub states: Vec<Row>,
     /// Calcium (µM).
     pub calcium: Row,
     /// Calcium integrals (µM ms).
@@ -93,11 +95,17 @@ impl<'a, const W: usize> Block<'a, W> {
                 repeated(n, |k| home.rate[k].0[slot].0[lane]),
             ]
         });
+        let fraction = |k: usize, state: usize| match &home.states {
+            Some(states) => states[k].0[state],
+            None => 0.0,
+        };
+        let states = (0..ty.states()).map(|state| repeated(n, |k| fraction(k, state)));
         let bit = |k: usize| u8::from(home.armed[k].0) << k;
         let mut this = Block {
             kind: home.kind[0].0 as usize,
             apart_gates: apart_gates.collect(),
             apart: SmallVec::new(),
+            states: states.collect(),
             calcium: repeated(n, |k| home.calcium[k].0),
             integral: repeated(n, |k| home.integral[k].since_tick),
             conductance: repeated(n, |k| home.input[k].conductance),
@@ -186,12 +194,19 @@ impl<'a, const W: usize> Block<'a, W> {
     }
 
     /// Gives everything back to the columns.
-    pub fn store(self, ty: &KernelType<W>, voltage: &Row) {
+    pub fn store(mut self, ty: &KernelType<W>, voltage: &Row) {
         for ((slot, lane), [x, _]) in ty.apart_gates().zip(&self.apart_gates) {
             for k in 0..self.len() {
                 match slot {
                     0 => self.activation[k].0.0[lane] = x[k],
                     _ => self.inactivation[k].0.0[lane] = x[k],
+                }
+            }
+        }
+        if let Some(states) = &mut self.home.states {
+            for (k, neuron) in states.iter_mut().enumerate() {
+                for (x, row) in neuron.0.iter_mut().zip(&self.states) {
+                    *x = row[k];
                 }
             }
         }

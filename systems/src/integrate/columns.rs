@@ -14,6 +14,7 @@ use crate::channels::{
 use crate::membrane::{Input, Voltage};
 use crate::observe::Armed;
 use crate::schedule::NeuronIndex;
+use crate::scheme::States;
 
 /// What the step phases read and write of a neuron of lane width `W`.
 type NeuronData<const W: usize> = (
@@ -28,6 +29,7 @@ type NeuronData<const W: usize> = (
     &'static mut Activation<W>,
     &'static mut Inactivation<W>,
     &'static mut Armed,
+    Option<&'static mut States>,
     Regulation<W>,
 );
 
@@ -80,7 +82,21 @@ fn slices<'a, const W: usize, F: bevy_ecs::query::ArchetypeFilter>(
     };
     tables
         .map(
-            |(kind, index, rate, effective, input, v, ca, integral, m, h, armed, regulation)| {
+            |(
+                kind,
+                index,
+                rate,
+                effective,
+                input,
+                v,
+                ca,
+                integral,
+                m,
+                h,
+                armed,
+                states,
+                regulation,
+            )| {
                 let (parameters, negative, block, sensed, gbar) = regulation;
                 Columns {
                     kind,
@@ -94,6 +110,7 @@ fn slices<'a, const W: usize, F: bevy_ecs::query::ArchetypeFilter>(
                     activation: ContiguousMut::split(m).0,
                     inactivation: ContiguousMut::split(h).0,
                     armed: ContiguousMut::split(armed).0,
+                    states: states.map(|states| ContiguousMut::split(states).0),
                     parameters,
                     negative,
                     block,
@@ -129,6 +146,8 @@ pub struct Columns<'a, const W: usize> {
     pub inactivation: &'a mut [Inactivation<W>],
     /// Whether spike detection is armed.
     pub armed: &'a mut [Armed],
+    /// States of kinetic schemes, where the cell types have any.
+    pub states: Option<&'a mut [States]>,
     /// Kinetic parameters.
     pub parameters: &'a [Parameters],
     /// What regulated conductances do below zero.
@@ -161,6 +180,7 @@ impl<'a, const W: usize> Columns<'a, W> {
         let (activation, activation_b) = self.activation.split_at_mut(at);
         let (inactivation, inactivation_b) = self.inactivation.split_at_mut(at);
         let (armed, armed_b) = self.armed.split_at_mut(at);
+        let (states, states_b) = self.states.map(|states| states.split_at_mut(at)).unzip();
         let (sensed, sensed_b) = self.sensed.split_at_mut(at);
         let (gbar, gbar_b) = self.gbar.split_at_mut(at);
         let first = Columns {
@@ -175,6 +195,7 @@ impl<'a, const W: usize> Columns<'a, W> {
             activation,
             inactivation,
             armed,
+            states,
             parameters: &self.parameters[..at],
             negative: &self.negative[..at],
             block: &self.block[..at],
@@ -193,6 +214,7 @@ impl<'a, const W: usize> Columns<'a, W> {
             activation: activation_b,
             inactivation: inactivation_b,
             armed: armed_b,
+            states: states_b,
             parameters: &self.parameters[at..],
             negative: &self.negative[at..],
             block: &self.block[at..],

@@ -15,6 +15,7 @@ mod hermite;
 mod lanes;
 mod plan;
 mod ros3;
+mod schemes;
 mod table;
 mod tangent;
 
@@ -325,6 +326,9 @@ fn gather_table<const W: usize>(
                 record[fixed + rate] = columns.rate[row].0[gate.slot].0[gate.lane];
             }
         }
+        if let Some(states) = &columns.states {
+            record[plan.first_state()..plan.variables()].copy_from_slice(&states[row].0);
+        }
         record[plan.variables()] = columns.integral[row].since_tick;
         let effective = &columns.effective[row];
         for (k, channel) in plan.channels.iter().enumerate() {
@@ -373,6 +377,10 @@ fn scatter_table<const W: usize>(
                 0 => columns.activation[row].0.0[gate.lane] = *x,
                 _ => columns.inactivation[row].0.0[gate.lane] = *x,
             }
+        }
+        if let Some(states) = &mut columns.states {
+            let own = &record[plan.first_state()..plan.variables()];
+            states[row].0.copy_from_slice(own);
         }
         columns.integral[row].since_tick = record[plan.variables()];
         columns.armed[row] = member.armed;

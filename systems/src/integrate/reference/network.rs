@@ -49,7 +49,8 @@ pub type Regulators<'a> = Vec<Regulation<'a>>;
 struct Group<'a> {
     cell: &'a CellType,
     neurons: Vec<usize>,
-    /// First variable of the group: V, then Ca, then the gates, eight values each.
+    /// First variable of the group: V, then Ca, then the gates, then the states of kinetic schemes,
+    /// eight values each.
     first: usize,
     /// Factors on rates by gate.
     rate: Vec<[f64; BLOCK]>,
@@ -188,6 +189,12 @@ impl<'a> Ode<'a> {
                 self.y.extend((0..BLOCK).map(|k| gates(slot, k, lane)));
                 rate.push(std::array::from_fn(|k| {
                     columns.rate[row(k)].0[slot].0[lane]
+                }));
+            }
+            for state in 0..cell.states() {
+                self.y.extend((0..BLOCK).map(|k| match &columns.states {
+                    Some(states) => states[row(k)].0[state],
+                    None => 0.0,
                 }));
             }
             // Gates are small numbers: their absolute tolerance is a tenth of that of V and Ca.
@@ -410,6 +417,12 @@ impl<'a> Ode<'a> {
                     _ => columns.inactivation[row].0.0[gate.lane] = x,
                 }
             }
+            if let Some(states) = &mut columns.states {
+                let first = 2 + group.cell.gates.len();
+                for (state, x) in states[row].0.iter_mut().enumerate() {
+                    *x = self.y[group.first + (first + state) * BLOCK + k];
+                }
+            }
         }
     }
 }
@@ -443,6 +456,27 @@ fn group_rates(group: &Group, felt: &[Input], y: &[f64], dy: &mut [f64]) {
             open[gate.lane][k] *= powi(x, gate.power);
         }
     }
+    for scheme in &cell.schemes {
+        let place = 2 + cell.gates.len() + scheme.first;
+        for state in 0..scheme.len() {
+            dy[first + (place + state) * BLOCK..][..BLOCK].fill(0.0);
+        }
+        for (transition, (from, to)) in scheme.transitions().enumerate() {
+            let (rate, p) = (scheme.rate_lanes(transition, &at), block(place + from));
+            for k in 0..BLOCK {
+                dy[first + (place + from) * BLOCK + k] -= rate[k] * p[k];
+                dy[first + (place + to) * BLOCK + k] += rate[k] * p[k];
+            }
+        }
+        open[scheme.lane] = [0.0; BLOCK];
+        let states = scheme.conducting.iter().enumerate();
+        for (state, _) in states.filter(|(_, conducts)| **conducts) {
+            let p = block(place + state);
+            for k in 0..BLOCK {
+                open[scheme.lane][k] += p[k];
+            }
+        }
+    }
     let (mut g, mut ge, mut influx) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
     for lane in 0..cell.channels() {
         for k in 0..BLOCK {
@@ -456,7 +490,7 @@ fn group_rates(group: &Group, felt: &[Input], y: &[f64], dy: &mut [f64]) {
     for k in 0..BLOCK {
         // Places beyond the last neuron repeat it and stand still.
         let Some(neuron) = group.neurons.get(k) else {
-            for variable in 0..2 + cell.gates.len() {
+            for variable in 0..2 + cell.gates.len() + cell.states() {
                 dy[first + variable * BLOCK + k] = 0.0;
             }
             continue;
