@@ -12,6 +12,7 @@ pub mod channels;
 pub mod coupling;
 pub mod definition;
 pub mod dic;
+pub mod frozen;
 pub mod homeostasis;
 pub mod integrate;
 pub mod kinetics;
