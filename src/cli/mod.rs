@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod dic;
 mod execution;
 mod files;
 mod interrupt;
@@ -37,6 +38,7 @@ struct Arguments {
 enum Verb {
     Run(run::Arguments),
     Check(check::Arguments),
+    Dic(dic::Arguments),
     List(list::Arguments),
     New(new::Arguments),
     Bench(bench::Arguments),
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
     let outcome = match &arguments.verb {
         Verb::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::Check(arguments) => check::run(arguments),
+        Verb::Dic(arguments) => dic::run(arguments),
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::Bench(arguments) => bench::run(arguments),

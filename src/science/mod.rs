@@ -1,0 +1,3 @@
+//! What the science asks of cells and runs: dynamic input conductances.
+
+pub mod dic;
