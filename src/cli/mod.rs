@@ -16,6 +16,7 @@ mod run;
 mod setting;
 mod step_study;
 mod table;
+mod verify;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Verb {
     Dic(dic::Arguments),
     List(list::Arguments),
     New(new::Arguments),
+    Verify(verify::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Dic(arguments) => dic::run(arguments),
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Verify(arguments) => verify::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
     };
     match outcome {

@@ -339,8 +339,8 @@ impl Loader {
             } else {
                 match self.scene_tree(&found, &root, errors) {
                     Some((_, mut fields)) => {
-                        // What a file says about itself is not inherited.
-                        const OWN: [&str; 4] = ["include", "define", "format", "name"];
+                        // What a file says about itself is not inherited, nor what it shows as it is.
+                        const OWN: [&str; 5] = ["include", "define", "format", "name", "expect"];
                         fields.retain(|(key, _)| !OWN.contains(&key.text.as_str()));
                         base = Some((name, fields));
                     }

@@ -11,6 +11,7 @@ mod definitions;
 pub mod diagnostic;
 mod document;
 mod draw;
+pub mod expect;
 mod generate;
 mod generators;
 mod include;
@@ -166,7 +167,10 @@ fn read_found(name: &str, found: &Found, sizes: &[Size]) -> Result<Scene, Diagno
         match memory::shortage(scene, memory::available()) {
             // Its edges are not made to see which of them are named.
             Some(error) => errors.push(error),
-            None => paths::check(scene, &mut errors),
+            None => {
+                paths::check(scene, &mut errors);
+                expect::check(scene, &mut errors);
+            }
         }
     }
     finish(scene, errors)

@@ -1,3 +1,4 @@
-//! What the science asks of cells and runs: dynamic input conductances.
+//! What the science asks of cells and runs: dynamic input conductances, and expectations.
 
 pub mod dic;
+pub mod expect;
