@@ -242,14 +242,13 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
     scene.protocol.retain(|entry| entry.at_ms <= duration_ms);
     let windows = scene.windows.len();
     scene.windows.retain(|window| window.to_ms <= duration_ms);
-    let expectations = scene.expect.len();
     let labels = scene.windows.iter().map(|window| window.label.as_str());
     let labels: Vec<&str> = labels.collect();
+    // What is expected of a window goes with it.
     scene.expect.retain(|e| e.within(&labels, duration_ms));
-    let (entries, windows, expectations) = (
+    let (entries, windows) = (
         entries - scene.protocol.len(),
         windows - scene.windows.len(),
-        expectations - scene.expect.len(),
     );
     let count = |n: usize, one: &str, many: &str| match n {
         0 => None,
@@ -259,7 +258,6 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
     let dropped: Vec<String> = [
         count(windows, "window", "windows"),
         count(entries, "protocol entry", "protocol entries"),
-        count(expectations, "expectation", "expectations"),
     ]
     .into_iter()
     .flatten()

@@ -77,26 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // Everything is read before anything runs.
     let mut scenes = Vec::new();
     for name in &names {
-        let mut notes = Vec::new();
-        let mut scene = setting::read(name, &arguments.set)?;
-        setting::apply(&mut scene, &arguments.set, &mut notes)?;
-        if scene.expect.is_empty() {
-            return Err(wrong(
-                format!("scene `{}` expects nothing", scene.name),
-                Some(
-                    "give it for instance `expect: [(measure: \"windows.settled.cells.A.period_ms\", \
-                     value: 219, relative: 0.02)]`"
-                        .to_owned(),
-                ),
-            ));
-        }
-        Expectations::of(&scene)?;
-        if !arguments.quiet {
-            for note in notes {
-                message(&format!("warning: {note}\n"));
-            }
-        }
-        scenes.push(scene);
+        scenes.push(read(name, arguments)?);
     }
     let interrupt = Interrupt::listen();
     let mut all = Vec::new();
@@ -150,6 +131,46 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),
     })
+}
+
+/// A scene with what it expects, in so far as it runs long enough for that.
+fn read(name: &str, arguments: &Arguments) -> Result<Scene, Failure> {
+    let mut notes = Vec::new();
+    let mut scene = setting::read(name, &arguments.set)?;
+    let written = scene.expect.len();
+    setting::apply(&mut scene, &arguments.set, &mut notes)?;
+    let name = &scene.name;
+    if written == 0 {
+        return Err(wrong(
+            format!("scene `{name}` expects nothing"),
+            Some(
+                "give it for instance `expect: [(measure: \"windows.settled.cells.A.period_ms\", \
+                 value: 219, relative: 0.02)]`"
+                    .to_owned(),
+            ),
+        ));
+    }
+    if scene.expect.is_empty() {
+        return Err(wrong(
+            format!(
+                "nothing that `{name}` expects lies within {} ms",
+                scene.duration_ms
+            ),
+            Some("let it run longer".to_owned()),
+        ));
+    }
+    match written - scene.expect.len() {
+        0 => {}
+        1 => notes.push(format!("1 expectation of `{name}` goes with them")),
+        n => notes.push(format!("{n} expectations of `{name}` go with them")),
+    }
+    Expectations::of(&scene)?;
+    if !arguments.quiet {
+        for note in notes {
+            message(&format!("warning: {note}\n"));
+        }
+    }
+    Ok(scene)
 }
 
 /// Names of the shipped scenes that expect something.

@@ -207,6 +207,13 @@ fn fields(scene: &Scene) -> Fields {
         .set
         .iter()
         .map(|s| (s.path.clone(), Ron::Number(s.value)));
+    let labels = scene.windows.iter().map(|window| window.label.as_str());
+    let labels: Vec<&str> = labels.collect();
+    // Of a window that was taken away nothing can be expected.
+    let expected = scene.expect.iter();
+    let expected = expected
+        .filter(|e| e.within(&labels, scene.duration_ms))
+        .map(expectation);
     let mut fields = vec![
         ("format", Ron::Whole(FORMAT)),
         ("name", text(&scene.name)),
@@ -254,10 +261,7 @@ fn fields(scene: &Scene) -> Fields {
             "samples",
             Ron::List(scene.samples.iter().map(samples).collect()),
         ),
-        (
-            "expect",
-            Ron::List(scene.expect.iter().map(expectation).collect()),
-        ),
+        ("expect", Ron::List(expected.collect())),
     ];
     // These are left out rather than empty: a scene may do without any of them.
     const SPARE: [&str; 4] = ["cells", "networks", "generators", "expect"];
