@@ -357,6 +357,12 @@ fn time_line(scene: &Scene, page: &mut Page) {
     for (time, (_, text)) in times.iter().zip(&events) {
         page.row("time line", &format!("{time:>width$}  {text}"));
     }
+    for expectation in &scene.expect {
+        page.row(
+            "expects",
+            &format!("{}: {}", expectation.about(), expectation.wanted),
+        );
+    }
     if scene.windows.is_empty() {
         page.row("time line", "no window, so no rhythm will be reported");
     }

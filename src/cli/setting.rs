@@ -2,7 +2,7 @@
 
 use crate::run::Failure;
 use crate::scene::model::{Integrator, Samples, Scene, Setting};
-use crate::scene::{self, Place, Size, Source};
+use crate::scene::{self, Place, Size, Source, Subject};
 
 use homarus_systems::nearest::nearest;
 
@@ -14,6 +14,16 @@ const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
 /// Reads a scene with the numbers of cells and copies that `PATH=VALUE` sets, `NAME.count` and
 /// `NAME.copies`.
 pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
+    Ok(scene::read_sized(name, &sizes(sets)?)?)
+}
+
+/// As [`read`], of a scene or a cell type.
+pub(super) fn read_subject(name: &str, sets: &[String]) -> Result<Subject, Failure> {
+    Ok(scene::read_subject(name, &sizes(sets)?)?)
+}
+
+/// The numbers of cells and copies that are set.
+fn sizes(sets: &[String]) -> Result<Vec<Size>, Failure> {
     let mut sizes = Vec::new();
     for set in sets {
         let Some((path, value)) = set.split_once('=') else {
@@ -36,7 +46,7 @@ pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
             origin: argument("--set", set, path),
         });
     }
-    Ok(scene::read_sized(name, &sizes)?)
+    Ok(sizes)
 }
 
 /// Takes the path of a number of cells or copies apart.
@@ -101,6 +111,23 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// As [`apply`], in a scene of one cell: scalars of it, whose paths may leave its name away.
+pub(super) fn apply_to_lone(scene: &mut Scene, sets: &[String], cell: &str) -> Result<(), Failure> {
+    let own = format!("{cell}.");
+    let full = |set: &String| match set.trim_start().starts_with(&own) || !set.contains('=') {
+        true => set.clone(),
+        false => format!("{own}{}", set.trim_start()),
+    };
+    let full: Vec<String> = sets.iter().map(full).collect();
+    apply(scene, &full, &mut Vec::new())?;
+    // What was written, not what it stands for, is shown in errors.
+    for (setting, set) in scene.set.iter_mut().zip(sets) {
+        let path = set.split('=').next().unwrap_or_default().trim();
+        setting.origin = argument("--set", set, path);
+    }
+    Ok(())
+}
+
 /// Adds a request for samples, `PATH:MS`.
 pub(super) fn sample(scene: &mut Scene, request: &str) -> Result<(), Failure> {
     // A path may name a kind after a colon; the interval is what stands after the last.
@@ -131,7 +158,8 @@ fn argument(flag: &str, argument: &str, part: &str) -> Place {
     )
 }
 
-fn number(path: &str, value: &str) -> Result<f64, Failure> {
+/// A finite number of the command line.
+pub(super) fn number(path: &str, value: &str) -> Result<f64, Failure> {
     let plain = value.replace('_', "");
     plain
         .parse::<f64>()
@@ -214,6 +242,10 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
     scene.protocol.retain(|entry| entry.at_ms <= duration_ms);
     let windows = scene.windows.len();
     scene.windows.retain(|window| window.to_ms <= duration_ms);
+    let labels = scene.windows.iter().map(|window| window.label.as_str());
+    let labels: Vec<&str> = labels.collect();
+    // What is expected of a window goes with it.
+    scene.expect.retain(|e| e.within(&labels, duration_ms));
     let (entries, windows) = (
         entries - scene.protocol.len(),
         windows - scene.windows.len(),

@@ -276,7 +276,7 @@ impl Network<'_> {
                 // A table as resolved stands in the scene itself.
                 let source = match written.contains('\n') {
                     true => Source::new("table in the scene", written),
-                    false => self.file(item, written, errors)?,
+                    false => self.file(item, written, "table of edges", errors)?,
                 };
                 return Some(Written::Table(source, item));
             }
@@ -299,7 +299,14 @@ impl Network<'_> {
         written
     }
 
-    fn file(&self, node: &Node, name: &str, errors: &mut Diagnostics) -> Option<Arc<Source>> {
+    /// The text of a file that `node` names, which is to be `what`.
+    pub(super) fn file(
+        &self,
+        node: &Node,
+        name: &str,
+        what: &str,
+        errors: &mut Diagnostics,
+    ) -> Option<Arc<Source>> {
         // Relative to the file that says so, which may be included by the scene.
         let own = Arc::ptr_eq(node.place.source(), self.head.source());
         let folder = match own {
@@ -322,7 +329,7 @@ impl Network<'_> {
             Err(unread) => {
                 errors.push(
                     Diagnostic::at(&node.place, format!("`{name}` {}", unread.problem))
-                        .label("table of edges")
+                        .label(what)
                         .help("paths are relative to the folder of the scene")
                         .maybe_help(unread.help),
                 );

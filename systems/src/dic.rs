@@ -439,14 +439,19 @@ pub fn static_slope(cell: &CellType, v: f64, gbar: &[f64], tau_factors: &[Vec<f6
 
 /// Threshold voltage (mV) by the cell type's rule; `None` where it has no DIC definition.
 pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> Option<f64> {
-    let (from, to, step, fallback) = match cell.definition.dic.as_ref()?.threshold {
-        ThresholdRule::Fixed(v) => return Some(v),
-        ThresholdRule::Scan {
-            from,
-            to,
-            step,
-            fallback,
-        } => (from, to, step, fallback),
+    match cell.definition.dic.as_ref()?.threshold {
+        ThresholdRule::Fixed(v) => Some(v),
+        ThresholdRule::Scan { fallback, .. } => {
+            Some(crossing(cell, gbar, tau_factors).unwrap_or(fallback))
+        }
+    }
+}
+
+/// The voltage (mV) that the scan of the cell type's threshold rule finds; `None` where there is no
+/// scan, or no crossing in its range.
+pub fn crossing(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> Option<f64> {
+    let ThresholdRule::Scan { from, to, step, .. } = cell.definition.dic.as_ref()?.threshold else {
+        return None;
     };
     // Grid points as whole multiples of the step. A decimal step has no exact double, its reciprocal
     // often has: -4966/100 is the double nearest to -49.66, and -4966*0.01 is not.
@@ -464,7 +469,7 @@ pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> 
         }
         before = total;
     }
-    Some(fallback)
+    None
 }
 
 /// The compensation solve of two channels for a wanted slow and ultraslow DIC, at a frozen

@@ -11,6 +11,7 @@ pub mod calcium;
 pub mod channels;
 pub mod coupling;
 pub mod definition;
+pub mod design;
 pub mod dic;
 pub mod frozen;
 pub mod homeostasis;
