@@ -9,6 +9,7 @@ pub mod record;
 pub mod rhythm;
 pub mod run;
 pub mod scene;
+pub mod science;
 pub mod step_study;
 
 /// The examples of README, run as tests.

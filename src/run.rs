@@ -9,8 +9,8 @@ use homarus_systems::{
     definition::SynapseDefinition,
     homeostasis::BelowZero,
     integrate::Kernel,
-    observe::{Observers, Spike, Spikes},
-    schedule::Clock,
+    observe::{Observers, Sampler, Spike, Spikes},
+    schedule::{Clock, ThroughTicks},
 };
 
 use crate::{
@@ -116,30 +116,58 @@ pub fn run_attended(
     pulse: &mut Pulse,
 ) -> Result<Outcome, Failure> {
     let pool = execution.pool(scene)?;
-    pool.install(|| attended(scene, execution.kernel, bundle, notes, pulse))
+    pool.install(|| {
+        let mut simulation = network(scene, execution)?;
+        if bundle.is_none() {
+            // Nobody would take the samples away.
+            let mut observers = simulation.world.resource_mut::<Observers>();
+            observers.samplers.clear();
+        }
+        attended(scene, &mut simulation, bundle, notes, pulse)
+    })
+}
+
+/// As [`run_attended`] without a bundle, with samplers in place of those of the scene; they come back
+/// with their rows.
+///
+/// # Errors
+/// The network cannot be built, or the system does not give the threads.
+pub fn run_observed(
+    scene: &Scene,
+    execution: &Execution,
+    samplers: Vec<Sampler>,
+    pulse: &mut Pulse,
+) -> Result<(Outcome, Vec<Sampler>), Failure> {
+    let pool = execution.pool(scene)?;
+    pool.install(|| {
+        let mut simulation = network(scene, execution)?;
+        let mut observers = simulation.world.resource_mut::<Observers>();
+        observers.samplers = samplers;
+        let outcome = attended(scene, &mut simulation, None, &[], pulse)?;
+        let mut observers = simulation.world.resource_mut::<Observers>();
+        Ok((outcome, mem::take(&mut observers.samplers)))
+    })
+}
+
+/// The network of a scene.
+fn network(scene: &Scene, execution: &Execution) -> Result<Simulation, Failure> {
+    let mut simulation = spawn::spawn(scene)?;
+    simulation.world.init_resource::<ThroughTicks>();
+    simulation.world.insert_resource(execution.kernel);
+    Ok(simulation)
 }
 
 fn attended(
     scene: &Scene,
-    kernel: Kernel,
+    simulation: &mut Simulation,
     bundle: Option<&Request>,
     notes: &[String],
     pulse: &mut Pulse,
 ) -> Result<Outcome, Failure> {
-    let mut simulation = spawn::spawn(scene)?;
-    simulation.world.insert_resource(kernel);
     let rhythms = rhythms(scene);
     let recorder = match bundle {
-        Some(request) => Some(Recorder::new(request, scene, &rhythms, &simulation)?),
-        None => {
-            // Nobody would take the samples away.
-            simulation
-                .world
-                .resource_mut::<Observers>()
-                .samplers
-                .clear();
-            None
-        }
+        Some(request) => Some(Recorder::new(request, scene, &rhythms, simulation)?),
+        None => None,
     };
     let mut session = Session {
         stream: stream(scene, rhythms),
@@ -148,7 +176,7 @@ fn attended(
         disk: Ok(()),
     };
     let clock = Instant::now();
-    let (status, error, end_ms) = session.run(&mut simulation, pulse);
+    let (status, error, end_ms) = session.run(simulation, pulse);
     session.disk.map_err(Failure::Bundle)?;
     let means = |window: usize, cell: usize| mean_calcium(&simulation.world, window, cell, end_ms);
     let finished = session.stream.finish(end_ms, means);
@@ -157,7 +185,7 @@ fn attended(
         error: error.as_ref().map(ToString::to_string),
         model_ms: end_ms,
         wall_s: clock.elapsed().as_secs_f64(),
-        ..summary(scene, &simulation, finished)
+        ..summary(scene, simulation, finished)
     };
     summary.warnings.splice(0..0, notes.iter().cloned());
     let bundle = match session.recorder {

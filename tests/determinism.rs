@@ -6,26 +6,30 @@
 
 mod helpers;
 
+use std::ops::ControlFlow;
+
 use helpers::{Bits, Folder, bits, network, run, scene_text, stg};
 use homarus::scene::Scene;
 use homarus_systems::{
     address::read as read_scalar,
     assembly::Simulation,
+    homeostasis::BelowZero,
     integrate::{
         Kernel,
         plan::{Plan, Sizes},
     },
     observe::{Observers, Sampler},
+    schedule::{NeuronIndex, ThroughTicks},
 };
 use proptest::prelude::*;
 
-/// A cell of nine channels (the STG cell and a second potassium current), so sixteen lanes, one of
-/// them with a gate of V and Ca that no table serves.
+/// A cell of ten channels (the STG cell and two potassium currents), so sixteen lanes, one of them
+/// with a gate of V and Ca that no table serves, one with a kinetic scheme.
 const WIDE: &str = r#"Cell(
     format: 1, name: "wide", capacitance: 1,
     channels: {
         "Na": "stg_na", "CaT": "stg_cat", "CaS": "stg_cas", "A": "stg_a", "KCa": "stg_kca",
-        "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "BK": "bk",
+        "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "BK": "bk", "ERG": "da_erg",
     },
     calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94),
 )"#;
@@ -33,13 +37,13 @@ const BK: &str = r#"Channel(
     format: 1, name: "bk", reversal: -80,
     gates: { "m": (power: 2, inf: "1/(1 + exp(-(V + 20 + 5*ln(Ca/10))/8))", tau: "2 + 3/(1 + Ca/10)") },
 )"#;
-/// A cell of seventeen channels, so thirty-two lanes.
+/// A cell of eighteen channels, so thirty-two lanes, one of them with a kinetic scheme.
 fn widest() -> String {
     let more: Vec<String> = (0..9).map(|k| format!("\"Kd{k}\": \"stg_kd\"")).collect();
     format!(
         r#"Cell(format: 1, name: "widest", capacitance: 1, channels: {{
             "Na": "stg_na", "CaT": "stg_cat", "CaS": "stg_cas", "A": "stg_a", "KCa": "stg_kca",
-            "Kd": "stg_kd", "H": "stg_h", "leak": "leak", {},
+            "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "ERG": "da_erg", {},
         }}, calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94))"#,
         more.join(", ")
     )
@@ -67,11 +71,14 @@ fn mixed_cells() -> Vec<(String, String)> {
     };
     vec![
         ("a".into(), stg(0, -50.0)),
-        ("b".into(), wide(1, -60.0, "wide", "\"BK\": 3")),
+        (
+            "b".into(),
+            wide(1, -60.0, "wide", "\"BK\": 3, \"ERG\": 0.02"),
+        ),
         ("c".into(), stg(3, -55.0)),
         (
             "d".into(),
-            wide(2, -52.0, "widest", "\"Kd0\": 2, \"Kd8\": 5"),
+            wide(2, -52.0, "widest", "\"Kd0\": 2, \"Kd8\": 5, \"ERG\": 0.05"),
         ),
         ("e".into(), stg(2, -57.0)),
         ("f".into(), wide(0, -49.0, "wide", "\"BK\": 1")),
@@ -174,6 +181,7 @@ fn regulation(simulation: &Simulation) -> Vec<u64> {
         "*.*.gbar",
         "*->*.s",
         "*.*.block",
+        "*.ERG.*",
     ];
     let addresses = paths
         .iter()
@@ -185,6 +193,21 @@ fn regulation(simulation: &Simulation) -> Vec<u64> {
                 .to_bits()
         })
         .collect()
+}
+
+/// Mean calcium of each window and cell as bits, and conductances that fell below zero.
+fn observed(simulation: &Simulation) -> (Vec<u64>, Vec<(NeuronIndex, usize, f64)>) {
+    let world = &simulation.world;
+    let windows = world.resource::<Observers>().windows.iter();
+    let means = windows.flat_map(|window| {
+        (0..7).map(|cell| {
+            window
+                .mean(cell, simulation.now())
+                .expect("a mean")
+                .to_bits()
+        })
+    });
+    (means.collect(), world.resource::<BelowZero>().falls())
 }
 
 #[test]
@@ -253,11 +276,14 @@ fn large(folder: &Folder) -> Scene {
 #[test]
 fn any_kernel_any_shares_and_any_threads_give_the_same_bits() {
     let folder = folder("kernels");
-    let carried_out = |scene: &Scene, kernel: Kernel, threads: usize, sizes: Sizes| {
+    let carried_out = |scene: &Scene, kernel: Kernel, threads: usize, sizes: Sizes, through| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let mut simulation = network(scene);
         simulation.world.insert_resource(kernel);
         simulation.world.resource_mut::<Plan>().sizes = sizes;
+        if through {
+            simulation.world.init_resource::<ThroughTicks>();
+        }
         pool.build()
             .expect("a pool")
             .install(|| simulation.run())
@@ -266,14 +292,18 @@ fn any_kernel_any_shares_and_any_threads_give_the_same_bits() {
     };
     let sizes = |piece, part| Sizes { piece, part };
     for scene in [eventful(&folder), large(&folder)] {
-        let one = carried_out(&scene, Kernel::Portable, 1, sizes(1, usize::MAX));
+        let one = carried_out(&scene, Kernel::Portable, 1, sizes(1, usize::MAX), false);
         let spiking = one.0.iter().filter(|b| !b.spikes.is_empty()).count();
         assert!(2 * spiking > one.0.len(), "the cells are alive");
         let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
         for (kernel, threads) in kernels.zip([8, 2, 3]) {
-            for sizes in [Sizes::default(), sizes(1, 1), sizes(300, 77)] {
-                let other = carried_out(&scene, kernel, threads, sizes);
-                assert!(one == other, "{kernel:?}, {threads} threads, {sizes:?}");
+            let sizes = [Sizes::default(), sizes(1, 1), sizes(300, 77)];
+            for (sizes, through) in sizes.into_iter().zip([false, true, true]) {
+                let other = carried_out(&scene, kernel, threads, sizes, through);
+                assert!(
+                    one == other,
+                    "{kernel:?}, {threads} threads, {sizes:?}, {through}"
+                );
             }
         }
     }
@@ -335,6 +365,26 @@ fn observation_changes_no_bit() {
     let windows = run(&scene);
     assert_eq!(bits(&plain), bits(&windows), "windows");
     assert_eq!(regulation(&plain), regulation(&windows), "windows");
+    let mut through = network(&scene);
+    through.world.init_resource::<ThroughTicks>();
+    let mut stretches = 0;
+    let count = |_: &mut _| {
+        stretches += 1;
+        ControlFlow::Continue(())
+    };
+    through.run_while(count).expect("a run");
+    assert_eq!(bits(&windows), bits(&through), "through control ticks");
+    assert_eq!(
+        regulation(&windows),
+        regulation(&through),
+        "through control ticks"
+    );
+    assert_eq!(
+        observed(&windows),
+        observed(&through),
+        "through control ticks"
+    );
+    assert!(stretches < 100, "{stretches} stretches");
     let mut stepwise = network(&scene);
     stepwise
         .world

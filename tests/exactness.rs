@@ -127,7 +127,10 @@ fn a_cell_at_rest_answers_the_same_whenever_it_is_asked() {
 /// Moves the clock of a network to a grid point as the end of a stretch does, without integrating
 /// what lies between.
 fn move_clock(world: &mut World, to: u64) {
-    world.insert_resource(Planned(Stretch::Whole { to }));
+    world.insert_resource(Planned {
+        stretch: Stretch::Whole { to },
+        ticks: Vec::new(),
+    });
     world.run_system_once(finish_stretch).unwrap();
 }
 

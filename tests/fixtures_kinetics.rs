@@ -1,10 +1,11 @@
-//! The kinetics of the shipped STG cell and everything that is worked out from them meet the
+//! The kinetics of the shipped STG cell (the DA cell's are in `dopamine.rs`) and everything that is worked out from them meet the
 //! published-model fixtures: gates by direct evaluation to 1e-11, dynamic input conductances and
 //! sensitivities to 1e-9, scanned thresholds exactly, compensation solves to 1e-8, all relative.
 //!
 //! A step reads the gates from tables of 0.1 mV. What that costs is measured on the gates of every
 //! shipped channel as they come out of a step: steady states are off by less than 1e-5, approach
-//! rates by less than 2e-5 of themselves.
+//! rates by less than 2e-5 of themselves; in the DA cell, where CaL opens within 2 mV, by less than
+//! 4e-5 and 8e-5. Within 1 mV of its bridged pole approach rates are off by less than 3 %.
 
 mod common;
 
@@ -293,6 +294,11 @@ fn tables_of_every_shipped_channel() {
         for gate in &cell.gates {
             let (slot, lane) = (gate.slot as usize, gate.lane);
             let mut errors = [0.0_f64; 2];
+            let own = &cell.definition.channels[lane].1.gates[slot];
+            let bridged = |v: f64| {
+                let beside = own.bridge.map(|(from, to)| from - 1.0..to + 1.0);
+                beside.is_some_and(|beside| beside.contains(&v))
+            };
             for (k, v) in volts.iter().enumerate() {
                 // x -> x_inf + (x - x_inf) decay
                 let (closed, open) = (from_closed[k][slot][lane], from_open[k][slot][lane]);
@@ -300,10 +306,9 @@ fn tables_of_every_shipped_channel() {
                 let tau = gate.tau(*v, ca, factors[slot][lane]);
                 let wanted = -math::expm1(-STEP / tau);
                 let inf = (closed / approach - gate.inf(*v, ca)).abs();
-                errors = [
-                    errors[0].max(inf),
-                    errors[1].max((approach / wanted - 1.0).abs()),
-                ];
+                let rate = (approach / wanted - 1.0).abs();
+                let near = if bridged(*v) { 8e-5 / 0.03 } else { 1.0 };
+                errors = [errors[0].max(inf), errors[1].max(near * rate)];
             }
             println!(
                 "{}.{}.{}: steady state {:.1e}, approach {:.1e}",
@@ -313,7 +318,11 @@ fn tables_of_every_shipped_channel() {
                 errors[0],
                 errors[1]
             );
-            worst = [worst[0].max(errors[0]), worst[1].max(errors[1])];
+            let steep = if file.name == "da" { 0.25 } else { 1.0 };
+            worst = [
+                worst[0].max(steep * errors[0]),
+                worst[1].max(steep * errors[1]),
+            ];
         }
     }
     for channel in shipped().iter().filter(|file| file.kind == Kind::Channel) {

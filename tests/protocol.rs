@@ -458,6 +458,64 @@ fn switching_regulation_freezes_and_continues() {
     );
 }
 
+/// Conductances come back as they were at a time of the run, on the grid or off it, whatever acts
+/// then; the mRNA follows if asked to.
+#[test]
+fn a_recall_brings_back_what_was() {
+    let protocol = |until: &str| {
+        let entries = r#"(at_ms: 100.0131, scale: "LP.H.gbar", by: 2)"#;
+        stg_scene(400.0, REGULATED, &format!("{entries}{until}"))
+    };
+    let mut early = protocol("");
+    early.duration_ms = 100.0131;
+    early.protocol.clear();
+    let early = run(&early);
+    let last = ", (at_ms: 400, recall: \"LP\", from_ms: 100.0131, mrna: true)";
+    let all = run(&protocol(last));
+    let mrna_kept = ", (at_ms: 400, recall: \"LP.Na\", from_ms: 100.0131)";
+    let (one, none) = (run(&protocol(mrna_kept)), run(&protocol("")));
+    for channel in ["Na", "CaT", "CaS", "A", "KCa", "Kd", "H", "leak"] {
+        let path = format!("LP.{channel}.gbar");
+        let was = value(&early, &path);
+        assert_eq!(value(&all, &path), was, "{channel}");
+        let wanted = if channel == "Na" {
+            was
+        } else {
+            value(&none, &path)
+        };
+        assert_eq!(value(&one, &path), wanted, "{channel}");
+    }
+    assert_eq!(value(&all, "LP.Na.mRNA"), value(&early, "LP.Na.gbar"));
+    assert_eq!(value(&one, "LP.Na.mRNA"), value(&none, "LP.Na.mRNA"));
+}
+
+/// Regulation starts anew from the conductances as they are: tau_k, mRNA and pool, and an integral
+/// that holds them.
+#[test]
+fn a_rebase_starts_regulation_anew() {
+    let protocol = r#"(at_ms: 200, scale: "LP.Kd.gbar", by: 1.5), (at_ms: 200, rebase: "LP")"#;
+    let mut scene = stg_scene(200.0, &both(), protocol);
+    let based = run(&scene);
+    scene.protocol.clear();
+    let before = run(&scene);
+    let g = |path: &str| value(&based, path);
+    assert_eq!(g("LP.Kd.gbar"), 1.5 * value(&before, "LP.Kd.gbar"));
+    for (channel, ratio) in ["Na", "CaT", "KCa", "Kd", "H", "leak"]
+        .iter()
+        .zip(ratios(&based))
+    {
+        let gbar = g(&format!("LP.{channel}.gbar"));
+        assert_eq!(ratio, gbar / g("LP.Na.gbar"), "{channel}");
+        assert_eq!(g(&format!("LP.{channel}.mRNA")), gbar, "{channel}");
+    }
+    for channel in ["CaS", "A"] {
+        let gbar = g(&format!("LP.{channel}.gbar"));
+        assert_eq!(g(&format!("LP.{channel}.pool")), gbar, "{channel}");
+        let held = g("LP.beta") / g("LP.Ki") * gbar;
+        assert_eq!(g(&format!("LP.{channel}.integral")), held, "{channel}");
+    }
+}
+
 #[test]
 fn a_reset_is_a_new_start_of_the_membrane() {
     let simulation = run(&stg_scene(

@@ -49,16 +49,17 @@ fn the_large_network_is_what_it_says() {
 }
 
 #[test]
-fn the_channel_works_beside_a_scene() {
+fn the_channels_work_beside_a_scene() {
     let folder = std::env::temp_dir().join(format!("homarus-readme-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("nap.ron"), &blocks("ron")[2]).unwrap();
-    let cell = r#"Cell(format: 1, name: "pacemaker", about: "", source: "test", include: ["nap.ron"],
-        channels: { "NaP": "NaP", "Kd": "stg_kd", "leak": "leak" }, capacitance: 1)"#;
+    std::fs::write(folder.join("erg.ron"), &blocks("ron")[3]).unwrap();
+    let cell = r#"Cell(format: 1, name: "pacemaker", about: "", source: "test", include: ["nap.ron", "erg.ron"],
+        channels: { "NaP": "NaP", "ERG": "erg", "Kd": "stg_kd", "leak": "leak" }, capacitance: 1)"#;
     std::fs::write(folder.join("pacemaker.ron"), cell).unwrap();
     let text = r#"Scene(format: 1, about: "", source: "test", include: ["pacemaker.ron"],
         duration_ms: 100, step_ms: 0.05,
-        cells: { "P": (cell: "pacemaker", gbar: { "NaP": 0.1, "Kd": 1, "leak": 0.05 }) })"#;
+        cells: { "P": (cell: "pacemaker", gbar: { "NaP": 0.1, "ERG": 0.1, "Kd": 1, "leak": 0.05 }) })"#;
     let scene =
         scene::read_text(text, "beside.ron", Some(&folder)).unwrap_or_else(|e| panic!("{e}"));
     let outcome = run::run(&scene);
@@ -72,6 +73,7 @@ fn the_names_it_mentions_ship() {
         "five_neuron_cpg",
         "five_neuron_sharp",
         "half_centre",
+        "da_cell",
         "five_neuron_copies",
         "stg_population",
         "stg_sheet",

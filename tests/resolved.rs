@@ -85,6 +85,13 @@ const EVERYTHING: &str = r#"Scene(
     windows: [(label: "w \"1\"", from_ms: 10, to_ms: 100.1)],
     rhythms: [(name: "r", cells: ["both"], reference: "β_2", min_spikes: 3, order: ["A", "β_2"])],
     samples: [(paths: ["*.V", "A->β_2:one.g"], every_ms: 0.7)],
+    expect: [
+        (measure: "windows.w \"1\".cells.*.pattern", take: Fraction("tonic"), at_least: 0.25, at_most: 0.75),
+        (measure: "windows.w \"1\".rhythms.r.cells.A.phase", value: 0.5, tolerance: 0.125, source: "a", note: "b"),
+        (measure: "windows.w \"1\".rhythms.r.verdict", is: "absent"),
+        (measure: "windows.w \"1\".cells.*.ca_mean_um", take: Quantile(0.9), value: 2, relative: 0.5),
+        (scalar: "both/*.Na.gbar", at_ms: 9.5, values: { "A": 101.5, "β_2": 101.5 }, relative: 0.1, fraction: 0.5),
+    ],
 )"#;
 
 #[test]
@@ -106,6 +113,10 @@ fn nothing_a_scene_can_say_is_lost() {
         "on: false",
         "every_ms: 0.7",
         "order: [\"A\", \"β_2\"]",
+        "take: Fraction(\"tonic\"), at_least: 0.25, at_most: 0.75",
+        "value: 0.5, tolerance: 0.125, source: \"a\", note: \"b\"",
+        "take: Quantile(0.9), value: 2.0, relative: 0.5",
+        "at_ms: 9.5, values: {\"A\": 101.5, \"β_2\": 101.5}, relative: 0.1, fraction: 0.5",
     ] {
         assert!(text.contains(said), "{said} in\n{text}");
     }
@@ -123,6 +134,7 @@ fn the_hash_tells_what_acts_from_what_observes() {
     assert!(!changed(&|s| s.windows.clear()));
     assert!(!changed(&|s| s.samples.clear()));
     assert!(!changed(&|s| s.rhythms.clear()));
+    assert!(!changed(&|s| s.expect.clear()));
     assert!(!changed(&|s| s.duration_ms = 7.0));
     assert!(!changed(&|s| s.name.clear()));
     assert!(changed(&|s| s.step_ms = 0.1));

@@ -258,7 +258,7 @@ fn unknown_names() {
     step_ms: 0.05,
     cells: {
         "A": (cell: "stg", gbar: { "Cas": 8 }, parameters: { "KCa.tn": 2 }),
-        "B": (cell: "da"),
+        "B": (cell: "gm"),
     },
     edges: [
         (pre: "A", post: "BB", kind: "tahn", g: 0.8),
@@ -272,7 +272,7 @@ fn unknown_names() {
  6 │         "A": (cell: "stg", gbar: { "Cas": 8 }, parameters: { "KCa.tn": 2 }),
    ·                                    ──┬──
    ·                                      ╰── unknown channel
- 7 │         "B": (cell: "da"),
+ 7 │         "B": (cell: "gm"),
    ╰────
   help: did you mean `CaS`?
 
@@ -282,19 +282,19 @@ fn unknown_names() {
  6 │         "A": (cell: "stg", gbar: { "Cas": 8 }, parameters: { "KCa.tn": 2 }),
    ·                                                              ────┬───
    ·                                                                  ╰── unknown parameter
- 7 │         "B": (cell: "da"),
+ 7 │         "B": (cell: "gm"),
    ╰────
   help: did you mean `tm`?
 
-  × there is no cell type `da`
+  × there is no cell type `gm`
    ╭─[scene.ron:7:21]
  6 │         "A": (cell: "stg", gbar: { "Cas": 8 }, parameters: { "KCa.tn": 2 }),
- 7 │         "B": (cell: "da"),
+ 7 │         "B": (cell: "gm"),
    ·                     ──┬─
    ·                       ╰── unknown cell type
  8 │     },
    ╰────
-  help: known: `stg`
+  help: known: `da`, `stg`
         a cell type of your own is a file that the scene includes
 
   × there is no cell `BB`
@@ -674,7 +674,7 @@ fn protocol() {
     ╰────
   help: an action is one of `set`, `scale`, `ramp`, `block`, `cut`, `restore`,
         `current`, `modulate`, `overwrite`, `compensate`, `homeostat`,
-        `controller`, `reset`
+        `controller`, `recall`, `rebase`, `reset`
 
 5 errors
 "#,

@@ -17,7 +17,7 @@ use homarus_systems::{
     assembly::{RunError, Simulation},
     integrate::Kernel,
     observe::{Observers, Spikes},
-    schedule::Clock,
+    schedule::{Clock, ThroughTicks},
 };
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +150,7 @@ pub fn scene(scene: &Scene, execution: &Execution) -> Result<Measurement, Failur
         let mut engine = spawn::spawn(scene)?;
         let world = &mut engine.world;
         world.insert_resource(execution.kernel);
+        world.init_resource::<ThroughTicks>();
         // Nobody would take the samples away.
         world.resource_mut::<Observers>().samplers.clear();
         engine.start()?;

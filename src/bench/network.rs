@@ -8,7 +8,7 @@ use homarus_systems::{
     channels::{CellType, NegativeConductance},
     definition::{Start, SynapseKind},
     integrate::Kernel,
-    schedule::Integrator,
+    schedule::{Integrator, ThroughTicks},
 };
 
 use crate::scene::{self, Diagnostic, Diagnostics};
@@ -100,6 +100,7 @@ impl Network {
         };
         let mut simulation = Simulation::new(timing, Integrator::Exponential);
         simulation.world.insert_resource(kernel);
+        simulation.world.init_resource::<ThroughTicks>();
         self.spawn_cells(&mut simulation)?;
         self.connect(&mut simulation)?;
         simulation.start().map_err(unusable)?;

@@ -13,7 +13,7 @@ const MOST_THREADS: u64 = 1024;
 /// What carries a run out; the outcome is the same to the bit.
 #[derive(Args)]
 pub(super) struct Flags {
-    /// Number of threads; if not given, 1 for a small network (below 2000 cells), else one a core.
+    /// Number of threads; if not given, 1 for a small network (below 64 cells), else one a core.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     threads: Option<usize>,
     /// Vector instructions: `auto` (the widest here), `avx512`, `avx2` or `portable`.

@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod dic;
 mod execution;
 mod files;
 mod interrupt;
@@ -15,6 +16,7 @@ mod run;
 mod setting;
 mod step_study;
 mod table;
+mod verify;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,8 +39,10 @@ struct Arguments {
 enum Verb {
     Run(run::Arguments),
     Check(check::Arguments),
+    Dic(dic::Arguments),
     List(list::Arguments),
     New(new::Arguments),
+    Verify(verify::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -60,8 +64,10 @@ pub fn main() -> ExitCode {
     let outcome = match &arguments.verb {
         Verb::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::Check(arguments) => check::run(arguments),
+        Verb::Dic(arguments) => dic::run(arguments),
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Verify(arguments) => verify::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
     };
     match outcome {

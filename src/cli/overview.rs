@@ -468,6 +468,12 @@ fn time_line(scene: &Scene, page: &mut Page) {
     for (time, (_, text)) in times.iter().zip(&events) {
         page.row("time line", &format!("{time:>width$}  {text}"));
     }
+    for expectation in &scene.expect {
+        page.row(
+            "expects",
+            &format!("{}: {}", expectation.about(), expectation.wanted),
+        );
+    }
     if scene.windows.is_empty() {
         page.row("time line", "no window, so no rhythm will be reported");
     }
@@ -541,6 +547,12 @@ fn words(action: &Action) -> String {
         } => {
             format!("{} of {path} {}", regulator.field(), switched(*on))
         }
+        Action::Recall {
+            path,
+            from_ms,
+            mrna,
+        } => format!("recall {path} as at {} ms{}", short(*from_ms), too(*mrna)),
+        Action::Rebase { cells } => format!("rebase the regulation of {cells}"),
         Action::Reset { cells, v, ca } => {
             let v = v.map(|v| format!(" to V {} mV", short(v)));
             let ca = ca.map(|ca| format!(", Ca {} µM", short(ca)));

@@ -2,7 +2,7 @@
 
 use crate::run::Failure;
 use crate::scene::model::{Integrator, Samples, Scene, Setting};
-use crate::scene::{self, Asked, Place, Size, Source, TableFile};
+use crate::scene::{self, Asked, Place, Size, Source, Subject, TableFile};
 
 use homarus_systems::nearest::nearest;
 
@@ -15,6 +15,11 @@ const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
 /// `PATH=VALUE` sets: `NAME.count`, `NAME.copies`, `NAME.table`, each also as `population.NAME.…`.
 pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
     Ok(scene::read_asked(name, &asked(sets)?)?)
+}
+
+/// As [`read`], of a scene or a cell type.
+pub(super) fn read_subject(name: &str, sets: &[String]) -> Result<Subject, Failure> {
+    Ok(scene::read_subject(name, &asked(sets)?)?)
 }
 
 /// The numbers of cells and copies and the tables that are set.
@@ -129,6 +134,23 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// As [`apply`], in a scene of one cell: scalars of it, whose paths may leave its name away.
+pub(super) fn apply_to_lone(scene: &mut Scene, sets: &[String], cell: &str) -> Result<(), Failure> {
+    let own = format!("{cell}.");
+    let full = |set: &String| match set.trim_start().starts_with(&own) || !set.contains('=') {
+        true => set.clone(),
+        false => format!("{own}{}", set.trim_start()),
+    };
+    let full: Vec<String> = sets.iter().map(full).collect();
+    apply(scene, &full, &mut Vec::new())?;
+    // What was written, not what it stands for, is shown in errors.
+    for (setting, set) in scene.set.iter_mut().zip(sets) {
+        let path = set.split('=').next().unwrap_or_default().trim();
+        setting.origin = argument("--set", set, path);
+    }
+    Ok(())
+}
+
 /// Adds a request for samples, `PATH:MS`.
 pub(super) fn sample(scene: &mut Scene, request: &str) -> Result<(), Failure> {
     // A path may name a kind after a colon; the interval is what stands after the last.
@@ -159,7 +181,8 @@ fn argument(flag: &str, argument: &str, part: &str) -> Place {
     )
 }
 
-fn number(path: &str, value: &str) -> Result<f64, Failure> {
+/// A finite number of the command line.
+pub(super) fn number(path: &str, value: &str) -> Result<f64, Failure> {
     let plain = value.replace('_', "");
     plain
         .parse::<f64>()
@@ -242,6 +265,10 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
     scene.protocol.retain(|entry| entry.at_ms <= duration_ms);
     let windows = scene.windows.len();
     scene.windows.retain(|window| window.to_ms <= duration_ms);
+    let labels = scene.windows.iter().map(|window| window.label.as_str());
+    let labels: Vec<&str> = labels.collect();
+    // What is expected of a window goes with it.
+    scene.expect.retain(|e| e.within(&labels, duration_ms));
     let (entries, windows) = (
         entries - scene.protocol.len(),
         windows - scene.windows.len(),

@@ -170,12 +170,17 @@ impl<'n> CellFields<'n> {
             start(node, &definition.channels, Some(&mut range), errors)
         })?;
         let typical = &definition.start;
+        // States of a scheme are parts of one whole: a cell that names some says it for all of them.
+        let whole = |channel: &str| {
+            let mut channels = definition.channels.iter();
+            channels.any(|(name, c)| name == channel && c.scheme.is_some())
+        };
         let mut gates = typical.gates.clone();
-        for (channel, gate, value) in own.gates {
-            let same = |(c, g, _): &(String, String, f64)| *c == channel && *g == gate;
-            gates.retain(|gate| !same(gate));
-            gates.push((channel, gate, value));
-        }
+        gates.retain(|(channel, gate, _)| {
+            let mut own = own.gates.iter();
+            !own.any(|(c, g, _)| c == channel && (g == gate || whole(c)))
+        });
+        gates.extend(own.gates);
         let start = Start {
             v: own.v.or(typical.v),
             ca: own.ca.or(typical.ca),

@@ -19,6 +19,7 @@ use super::{
     known_rhythms,
     library::Library,
     names::{self, Role},
+    schemes,
     syntax::{Key, Node, Value},
     units,
 };
@@ -92,13 +93,24 @@ pub(super) fn channel(root: &Node, errors: &mut Diagnostics) -> Option<ChannelDe
     let carries_calcium = fields
         .optional("carries_calcium")
         .map_or(Some(false), |node| boolean(node, errors));
-    let gates = fields.optional("gates").map_or(Some(Vec::new()), |node| {
-        gates(node, parameters.as_deref().unwrap_or_default(), errors)
-    });
+    let known = parameters.as_deref().unwrap_or_default();
+    let both = (fields.entry("scheme"), fields.entry("gates"));
+    let gates = both
+        .1
+        .map_or(Some(Vec::new()), |(_, node)| gates(node, known, errors));
+    let scheme = match both.0 {
+        Some((_, node)) => schemes::read(node, known, errors).map(Some),
+        None => Some(None),
+    };
     fields.finish(errors);
+    if let (Some((scheme, _)), Some((gates, _))) = both {
+        schemes::refuse_both(scheme, gates, errors);
+        return None;
+    }
     Some(ChannelDefinition {
         name: name?,
         gates: gates?,
+        scheme: scheme?,
         reversal: reversal?,
         carries_calcium: carries_calcium?,
         parameters: parameters?,
@@ -560,7 +572,7 @@ fn calcium(
     })
 }
 
-/// Reads a start state; gates are named `CHANNEL.GATE`. Where `range` is given, V may be drawn from
+/// Reads a start state; gates are named `CHANNEL.GATE`, states of kinetic schemes likewise. Where `range` is given, V may be drawn from
 /// one.
 pub(super) fn start(
     node: &Node,
@@ -589,7 +601,7 @@ pub(super) fn start(
         .optional("gates")
         .map_or(Some([].as_slice()), |node| map(node, errors));
     for (key, node) in given? {
-        let gate = gate_path(key, channels, errors);
+        let gate = opening_path(key, channels, errors);
         let value = number(node, fraction("a gate is a fraction"), errors);
         match (gate, value, &mut gates) {
             (Some((channel, gate)), Some(value), Some(gates)) => {
@@ -599,6 +611,11 @@ pub(super) fn start(
         }
     }
     fields.finish(errors);
+    if let Some(gates) = &gates
+        && !schemes::check_start(node, gates, channels, errors)
+    {
+        return None;
+    }
     Some(Start {
         v: v?,
         ca: ca?,
@@ -635,6 +652,19 @@ pub(super) fn channel_path<'c>(
         place: key.place.clone(),
     };
     Some((name, definition, word))
+}
+
+/// Looks up what a start state sets: a gate of a channel, or a state of its kinetic scheme.
+fn opening_path(
+    key: &Key,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<(String, String)> {
+    let (channel, definition, name) = channel_path(key, "GATE", channels, errors)?;
+    let (known, what) = schemes::openings(definition);
+    let of = format!("channel `{channel}`");
+    index_of(&name, known, what, &of, errors)?;
+    Some((channel.to_owned(), name.text))
 }
 
 fn gate_path(
@@ -679,6 +709,9 @@ fn dic(
     let calcium_at = fields
         .optional("calcium_at")
         .map_or(Some(Vec::new()), |node| calcium_at(node, channels, errors));
+    let scheme_tau = fields
+        .optional("scheme_tau")
+        .map_or(Some(Vec::new()), |node| scheme_tau(node, channels, errors));
     fields.finish(errors);
     let [fast, slow, ultraslow] = timescales;
     Some(DicDefinition {
@@ -686,6 +719,7 @@ fn dic(
         threshold: threshold?,
         normalise_by: normalise_by?,
         calcium_at: calcium_at?,
+        scheme_tau: scheme_tau?,
     })
 }
 
@@ -766,6 +800,26 @@ fn calcium_at(
             let found = index_of(key, known, "channel", "the cell", errors);
             let value = number(node, CONDUCTANCE, errors)?;
             found.map(|_| (key.text.clone(), value))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+/// Reads the time constants (ms) that stand for kinetic schemes, by channel.
+fn scheme_tau(
+    node: &Node,
+    channels: &[(String, ChannelDefinition)],
+    errors: &mut Diagnostics,
+) -> Option<Vec<(String, f64)>> {
+    let with_scheme = channels.iter().filter(|(_, c)| c.scheme.is_some());
+    let known: Vec<&str> = with_scheme.map(|(name, _)| name.as_str()).collect();
+    let read: Vec<Option<(String, f64)>> = map(node, errors)?
+        .iter()
+        .map(|(key, node)| {
+            let what = "channel with a kinetic scheme";
+            let found = index_of(key, known.iter().copied(), what, "the cell", errors);
+            let tau = units::time(node, above_zero("its logarithm is taken"), errors)?;
+            found.map(|_| (key.text.clone(), tau))
         })
         .collect();
     read.into_iter().collect()

@@ -7,8 +7,8 @@ use glam::DVec3;
 use homarus_systems::{
     definition::{
         CalciumPool, CellDefinition, ChannelDefinition, DicDefinition, GateDefinition,
-        GateKinetics, Influx, KnownRhythm, Reversal, Start, SynapseDefinition, SynapseKind,
-        ThresholdRule, Timescale,
+        GateKinetics, Influx, KnownRhythm, Reversal, SchemeDefinition, Start, SynapseDefinition,
+        SynapseKind, ThresholdRule, Timescale,
     },
     kinetics::Expression,
 };
@@ -17,8 +17,8 @@ use super::{
     definitions::FORMAT,
     model::{
         Action, Bulk, Cell, Conductance, Controller, Copies, Current, Distribution, Edge, Ends,
-        Entry, Homeostat, Layout, Population, Rhythm, Rule, Sampler, Samples, Scene, Solve, Value,
-        Weight, Window,
+        Entry, Expectation, Homeostat, Layout, Population, Rhythm, Rule, Sampler, Samples, Scene,
+        Solve, Take, Tolerance, Value, Wanted, Weight, Window,
     },
     population::IF_NEGATIVE,
     settings::{INTEGRATOR_STARTS, NEGATIVE_CONDUCTANCES},
@@ -58,9 +58,16 @@ impl Scene {
     }
 
     /// blake3, in hexadecimal, of [`Self::text`] without what is only observed: the name, the
-    /// duration, windows, rhythms and samples, and what is known of cell types.
+    /// duration, windows, rhythms, samples and expectations, and what is known of cell types.
     pub fn hash(&self) -> String {
-        let observed = ["name", "duration_ms", "windows", "rhythms", "samples"];
+        let observed = [
+            "name",
+            "duration_ms",
+            "windows",
+            "rhythms",
+            "samples",
+            "expect",
+        ];
         let mut identity = fields(self);
         identity.retain(|(name, _)| !observed.contains(name));
         let define = identity.iter_mut().find(|(name, _)| *name == "define");
@@ -202,6 +209,13 @@ fn fields(scene: &Scene) -> Fields {
         .set
         .iter()
         .map(|s| (s.path.clone(), Ron::Number(s.value)));
+    let labels = scene.windows.iter().map(|window| window.label.as_str());
+    let labels: Vec<&str> = labels.collect();
+    // Of a window that was taken away nothing can be expected.
+    let expected = scene.expect.iter();
+    let expected = expected
+        .filter(|e| e.within(&labels, scene.duration_ms))
+        .map(expectation);
     let mut fields = vec![
         ("format", Ron::Whole(FORMAT)),
         ("name", text(&scene.name)),
@@ -249,10 +263,15 @@ fn fields(scene: &Scene) -> Fields {
             "samples",
             Ron::List(scene.samples.iter().map(samples).collect()),
         ),
+        ("expect", Ron::List(expected.collect())),
     ];
     // These are left out rather than empty: a scene may do without any of them.
-    const SPARE: [&str; 3] = ["cells", "networks", "generators"];
-    let empty = |value: &Ron| matches!(value, Ron::Map(entries) if entries.is_empty());
+    const SPARE: [&str; 4] = ["cells", "networks", "generators", "expect"];
+    let empty = |value: &Ron| match value {
+        Ron::Map(entries) => entries.is_empty(),
+        Ron::List(items) => items.is_empty(),
+        _ => false,
+    };
     fields.retain(|(name, value)| !(SPARE.contains(name) && empty(value)));
     fields
 }
@@ -282,7 +301,26 @@ fn channel(channel: &ChannelDefinition) -> Ron {
         let gates = channel.gates.iter().map(|g| (g.name.clone(), gate(g)));
         fields.push(("gates", Ron::Map(gates.collect())));
     }
+    if let Some(definition) = &channel.scheme {
+        fields.push(("scheme", scheme(definition)));
+    }
     Ron::Struct("Channel", fields)
+}
+
+fn scheme(scheme: &SchemeDefinition) -> Ron {
+    let name = |state: &usize| scheme.states[*state].as_str();
+    let rates = scheme.transitions.iter().map(|t| {
+        let ends = [t.from, t.to].map(|state| scheme.states[state].as_str());
+        (ends.join("->"), expression(&t.rate))
+    });
+    Ron::Struct(
+        "",
+        vec![
+            ("states", texts(scheme.states.iter().map(String::as_str))),
+            ("conducting", texts(scheme.conducting.iter().map(name))),
+            ("rates", Ron::Map(rates.collect())),
+        ],
+    )
 }
 
 fn gate(gate: &GateDefinition) -> Ron {
@@ -418,6 +456,9 @@ fn dic(dic: &DicDefinition) -> Ron {
     ];
     if !dic.calcium_at.is_empty() {
         fields.push(("calcium_at", numbers(&dic.calcium_at)));
+    }
+    if !dic.scheme_tau.is_empty() {
+        fields.push(("scheme_tau", numbers(&dic.scheme_tau)));
     }
     Ron::Struct("", fields)
 }
@@ -843,6 +884,14 @@ fn entry(entry: &Entry) -> Ron {
             ],
         ),
         Action::Switch { regulator, on, .. } => (regulator.field(), vec![("on", Ron::Flag(*on))]),
+        Action::Recall { from_ms, mrna, .. } => (
+            "recall",
+            vec![
+                ("from_ms", Ron::Number(*from_ms)),
+                ("mrna", Ron::Flag(*mrna)),
+            ],
+        ),
+        Action::Rebase { .. } => ("rebase", vec![]),
         Action::Reset { v, ca, .. } => {
             let value = |name, value: &Option<f64>| value.map(|x| (name, Ron::Number(x)));
             (
@@ -896,4 +945,45 @@ fn samples(samples: &Samples) -> Ron {
             ("every_ms", Ron::Number(samples.every_ms)),
         ],
     )
+}
+
+fn expectation(expectation: &Expectation) -> Ron {
+    let quantity = match expectation.is_scalar {
+        true => "scalar",
+        false => "measure",
+    };
+    let mut fields = vec![(quantity, text(&expectation.quantity))];
+    fields.extend(expectation.at_ms.map(|at| ("at_ms", Ron::Number(at))));
+    let take = match &expectation.take {
+        Take::Each => None,
+        Take::Mean => Some(Ron::Word("Mean".to_owned())),
+        Take::Min => Some(Ron::Word("Min".to_owned())),
+        Take::Max => Some(Ron::Word("Max".to_owned())),
+        Take::Quantile(q) => Some(Ron::Tuple("Quantile", vec![Ron::Number(*q)])),
+        Take::Fraction(word) => Some(Ron::Tuple("Fraction", vec![text(word)])),
+    };
+    fields.extend(take.map(|take| ("take", take)));
+    let near = |tolerance: Tolerance| match tolerance {
+        Tolerance::Absolute(x) => ("tolerance", Ron::Number(x)),
+        Tolerance::Relative(x) => ("relative", Ron::Number(x)),
+    };
+    match &expectation.wanted {
+        Wanted::Word(word) => fields.push(("is", text(word))),
+        Wanted::Value(value, tolerance) => {
+            fields.extend([("value", Ron::Number(*value)), near(*tolerance)]);
+        }
+        Wanted::Range(least, most) => {
+            fields.extend(least.map(|x| ("at_least", Ron::Number(x))));
+            fields.extend(most.map(|x| ("at_most", Ron::Number(x))));
+        }
+        Wanted::Cells(values, tolerance) => {
+            fields.extend([("values", numbers(values)), near(*tolerance)]);
+        }
+    }
+    if expectation.fraction != 1.0 {
+        fields.push(("fraction", Ron::Number(expectation.fraction)));
+    }
+    fields.extend(expectation.source.as_deref().map(|s| ("source", text(s))));
+    fields.extend(expectation.note.as_deref().map(|s| ("note", text(s))));
+    Ron::Struct("", fields)
 }

@@ -12,7 +12,7 @@ use super::{
     decode,
     definitions::FORMAT,
     diagnostic::{Diagnostic, Diagnostics},
-    library::{Library, kind_of},
+    library::{Library, defined_name, kind_of},
     merge::{self, Entries},
     names,
     shipped::{self, Kind},
@@ -143,6 +143,34 @@ impl Loader {
                         .label("expected `Scene(…)`")
                         .help("a scene includes it or refers to it by name"),
                 );
+                None
+            }
+        }
+    }
+
+    /// Adds the cell type of a file; gives its name and where it stands. `None`: the file holds none,
+    /// or cannot be read.
+    pub fn cell_type(&mut self, file: &Found, errors: &mut Diagnostics) -> Option<(String, Place)> {
+        let root = syntax::parse(&file.source, errors)?;
+        match kind_of(&root, errors)? {
+            Kind::Cell => {}
+            Kind::Network | Kind::Study => return None,
+            kind => {
+                errors.push(
+                    Diagnostic::at(&root.head(), format!("this file defines a {kind}"))
+                        .label("expected `Cell(…)` or `Scene(…)`"),
+                );
+                return None;
+            }
+        }
+        let head = root.head();
+        let name = defined_name(&root);
+        self.definition(Kind::Cell, root.clone(), file, errors)?;
+        match name {
+            Some(name) => Some((name.text, head)),
+            // What is wrong with its name is said where the file is read in full.
+            None => {
+                self.library.check_included(errors);
                 None
             }
         }
@@ -311,8 +339,8 @@ impl Loader {
             } else {
                 match self.scene_tree(&found, &root, errors) {
                     Some((_, mut fields)) => {
-                        // What a file says about itself is not inherited.
-                        const OWN: [&str; 4] = ["include", "define", "format", "name"];
+                        // What a file says about itself is not inherited, nor what it shows as it is.
+                        const OWN: [&str; 5] = ["include", "define", "format", "name", "expect"];
                         fields.retain(|(key, _)| !OWN.contains(&key.text.as_str()));
                         base = Some((name, fields));
                     }

@@ -143,7 +143,7 @@ impl Library {
 }
 
 /// The `name` a definition file gives itself.
-fn defined_name(root: &Node) -> Option<Key> {
+pub(super) fn defined_name(root: &Node) -> Option<Key> {
     let Value::Struct(_, fields) = &root.value else {
         return None;
     };

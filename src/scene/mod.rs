@@ -11,6 +11,7 @@ mod definitions;
 pub mod diagnostic;
 mod document;
 mod draw;
+pub mod expect;
 mod generate;
 mod generators;
 mod include;
@@ -26,6 +27,7 @@ pub mod paths;
 pub mod population;
 mod protocol;
 mod rows;
+mod schemes;
 mod settings;
 pub mod shipped;
 pub mod source;
@@ -50,8 +52,10 @@ pub use self::{
 };
 
 use self::{
+    definitions::FORMAT,
     include::{Found, Loader, Unread},
     library::{Library, bare_key},
+    syntax::Value,
 };
 
 /// Reads a scene: a path to a `.ron` file, or the name of a shipped network or study.
@@ -69,22 +73,73 @@ pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
 /// # Errors
 /// Everything that is wrong with it; a population or network that is not there.
 pub fn read_asked(name_or_path: &str, asked: &Asked) -> Result<Scene, Diagnostics> {
+    let found = find(name_or_path, &SCENES)?;
+    read_found(&stem(name_or_path), &found, asked)
+}
+
+/// Kinds of files that are scenes.
+const SCENES: [Kind; 2] = [Kind::Network, Kind::Study];
+
+/// A cell type on its own or a scene, as a scene.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A scene of one cell of a type, called as the type is, with nothing but the type's defaults.
+    CellType(Scene),
+    /// A scene as it is.
+    Scene(Scene),
+}
+
+/// Reads a cell type or a scene, from a file or by the name under which it ships.
+///
+/// # Errors
+/// Everything that is wrong with it; a file that defines something else.
+pub fn read_subject(name_or_path: &str, asked: &Asked) -> Result<Subject, Diagnostics> {
+    let found = find(name_or_path, &[Kind::Cell, Kind::Network, Kind::Study])?;
+    let mut errors = Diagnostics::default();
+    let mut loader = Loader::default();
+    let Some((name, place)) = loader.cell_type(&found, &mut errors) else {
+        if !errors.is_empty() {
+            return finish(None, errors);
+        }
+        return read_found(&stem(name_or_path), &found, asked).map(Subject::Scene);
+    };
+    let mut library = loader.library;
+    library.check_included(&mut errors);
+    let lone = format!(
+        "Scene(format: {FORMAT}, duration_ms: 1000, step_ms: 0.01, cells: {{ {name:?}: (cell: {name:?}) }})"
+    );
+    let lone = syntax::parse(&Source::new("a lone cell", lone), &mut errors);
+    let scene = match lone.map(|root| root.value) {
+        Some(Value::Struct(_, fields)) if errors.is_empty() => {
+            let place = (place, found.folder.as_deref());
+            network::scene(&name, place, &fields, &mut library, asked, &mut errors)
+        }
+        _ => None,
+    };
+    finish(scene, errors).map(Subject::CellType)
+}
+
+/// The name that a file gives what it holds.
+fn stem(name_or_path: &str) -> String {
+    Path::new(name_or_path).file_stem().map_or_else(
+        || name_or_path.to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
+}
+
+/// A file on disk, or one of the first of `kinds` that ships under a name.
+fn find(name_or_path: &str, kinds: &[Kind]) -> Result<Found, Diagnostics> {
     let is_path = name_or_path.ends_with(".ron") || name_or_path.contains(['/', '\\']);
-    let found = if is_path {
-        Found::on_disk(Path::new(name_or_path)).map_err(|Unread { problem, help }| {
+    if is_path {
+        let found = Found::on_disk(Path::new(name_or_path));
+        return Ok(found.map_err(|Unread { problem, help }| {
             Diagnostic::new(format!("`{name_or_path}` {problem}"))
                 .help(help.unwrap_or_else(|| shipped_instead(name_or_path)))
-        })?
-    } else {
-        [Kind::Network, Kind::Study]
-            .into_iter()
-            .find_map(|kind| Found::shipped(kind, name_or_path))
-            .ok_or_else(|| not_shipped(name_or_path))?
-    };
-    let name = Path::new(name_or_path)
-        .file_stem()
-        .map_or_else(|| name_or_path.into(), |stem| stem.to_string_lossy());
-    read_found(&name, &found, asked)
+        })?);
+    }
+    let mut shipped = kinds.iter();
+    let found = shipped.find_map(|kind| Found::shipped(*kind, name_or_path));
+    Ok(found.ok_or_else(|| not_shipped(name_or_path, kinds))?)
 }
 
 /// Reads a scene from a text. It is shown as `name` in errors; files it includes are looked for in
@@ -122,7 +177,10 @@ fn read_found(name: &str, found: &Found, asked: &Asked) -> Result<Scene, Diagnos
             Some(error) => errors.push(error),
             None => match generate::impossible(scene) {
                 Some(error) => errors.push(error),
-                None => paths::check(scene, &mut errors),
+                None => {
+                    paths::check(scene, &mut errors);
+                    expect::check(scene, &mut errors);
+                }
             },
         }
     }
@@ -151,19 +209,20 @@ fn shipped_instead(path: &str) -> String {
     }
 }
 
-/// The error for a name that is neither a path nor shipped.
-fn not_shipped(name: &str) -> Diagnostic {
-    let known = || {
-        [Kind::Network, Kind::Study]
-            .into_iter()
-            .flat_map(shipped::names)
+/// The error for a name that is neither a path nor shipped under one of `kinds`.
+fn not_shipped(name: &str, kinds: &[Kind]) -> Diagnostic {
+    let known = || kinds.iter().copied().flat_map(shipped::names);
+    let (what, file) = match kinds.contains(&Kind::Cell) {
+        true => ("shipped cell type or scene", "a file"),
+        false => ("shipped scene", "a scene file"),
     };
-    let error = Diagnostic::new(format!("there is no shipped scene `{name}`"))
-        .maybe_help(names::hint(name, known(), "shipped scene"));
+    let error = Diagnostic::new(format!("there is no {what} `{name}`")).maybe_help(names::hint(
+        name,
+        known(),
+        what,
+    ));
     match Path::new(&format!("{name}.ron")).exists() {
-        true => error.help(format!(
-            "a scene file is given with its ending: `{name}.ron`"
-        )),
+        true => error.help(format!("{file} is given with its ending: `{name}.ron`")),
         false => error,
     }
 }

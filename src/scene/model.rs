@@ -5,7 +5,7 @@ pub use homarus_systems::{
     neuromodulation::Gains, schedule::Integrator,
 };
 
-use std::{collections::HashSet, ops::Range, sync::Arc};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
 use glam::DVec3;
 use homarus_systems::{
@@ -72,6 +72,8 @@ pub struct Scene {
     pub rhythms: Vec<Rhythm>,
     /// What is sampled.
     pub samples: Vec<Samples>,
+    /// What the scene must show.
+    pub expect: Vec<Expectation>,
 }
 
 impl Scene {
@@ -633,6 +635,21 @@ pub enum Action {
         /// On or off.
         on: bool,
     },
+    /// Overwrite conductances by what they were at an earlier time of the run.
+    Recall {
+        /// Cells or single channels.
+        path: String,
+        /// The earlier time (ms).
+        from_ms: f64,
+        /// Whether the mRNA of homeostasis is overwritten too.
+        mrna: bool,
+    },
+    /// Start regulation anew from the present conductances: time constants of homeostasis, mRNA,
+    /// pools and preloaded integrals.
+    Rebase {
+        /// Cells.
+        cells: String,
+    },
     /// Reset the membrane state: V, Ca, gates at steady state.
     Reset {
         /// Cells.
@@ -654,11 +671,13 @@ impl Action {
             | Self::Block { path, .. }
             | Self::Cut { path }
             | Self::Restore { path }
+            | Self::Recall { path, .. }
             | Self::Switch { path, .. } => path,
             Self::Current { cells, .. }
             | Self::Modulate { cells, .. }
             | Self::Overwrite { cells, .. }
             | Self::Compensate { cells, .. }
+            | Self::Rebase { cells }
             | Self::Reset { cells, .. } => cells,
         }
     }
@@ -711,4 +730,141 @@ pub struct Rhythm {
     pub order: Option<Vec<usize>>,
     /// Where it is written.
     pub origin: Place,
+}
+
+/// A measured quantity and what is wanted of it.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// A measure of the run's JSON, or a scalar of the network.
+    pub quantity: String,
+    /// Whether it is a scalar.
+    pub is_scalar: bool,
+    /// When a scalar is read (ms); `None`: at the end.
+    pub at_ms: Option<f64>,
+    /// How several values become one.
+    pub take: Take,
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// Least share of the values that must be as wanted (1).
+    pub fraction: f64,
+    /// Where the wanted value comes from.
+    pub source: Option<String>,
+    /// What a person should know.
+    pub note: Option<String>,
+    /// Where the quantity is written.
+    pub origin: Place,
+}
+
+impl Expectation {
+    /// Whether it can be judged by a run with these windows that ends at `end_ms`.
+    pub fn within(&self, windows: &[&str], end_ms: f64) -> bool {
+        if self.is_scalar {
+            return self.at_ms.is_none_or(|at| at <= end_ms);
+        }
+        let roots = ["windows.", "populations."];
+        let rest = roots
+            .iter()
+            .find_map(|root| self.quantity.strip_prefix(root));
+        let starts = |rest: &str, label: &str| {
+            let after = rest.strip_prefix(label);
+            after.is_some_and(|after| after.starts_with('.'))
+        };
+        rest.is_none_or(|rest| windows.iter().any(|label| starts(rest, label)))
+    }
+}
+
+impl Expectation {
+    /// The quantity in words, with how its values are taken.
+    pub fn about(&self) -> String {
+        let take = match &self.take {
+            Take::Each => String::new(),
+            Take::Mean => "mean of ".to_owned(),
+            Take::Min => "least of ".to_owned(),
+            Take::Max => "greatest of ".to_owned(),
+            Take::Quantile(q) => format!("quantile {q} of "),
+            Take::Fraction(word) => format!("share of {word} in "),
+        };
+        let at = self
+            .at_ms
+            .map_or_else(String::new, |at| format!(" at {at} ms"));
+        let share = match self.fraction {
+            1.0 => String::new(),
+            share => format!(" (in {} % of them)", (share * 1e8).round() / 1e6),
+        };
+        format!("{take}{}{at}{share}", self.quantity)
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => f.write_str(word),
+            Self::Value(value, near) => write!(f, "{value} {near}"),
+            Self::Range(Some(least), Some(most)) => write!(f, "{least} to {most}"),
+            Self::Range(Some(least), None) => write!(f, "at least {least}"),
+            Self::Range(None, Some(most)) => write!(f, "at most {most}"),
+            Self::Range(None, None) => Ok(()),
+            Self::Cells(values, near) => write!(f, "{} values {near}", values.len()),
+        }
+    }
+}
+
+impl fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absolute(reach) => write!(f, "± {reach}"),
+            // 100·0.07 is 7.000000000000001.
+            Self::Relative(part) => write!(f, "± {} %", (part * 1e8).round() / 1e6),
+        }
+    }
+}
+
+/// How the values of several cells are judged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Take {
+    /// One by one.
+    Each,
+    /// By their mean.
+    Mean,
+    /// By the least.
+    Min,
+    /// By the greatest.
+    Max,
+    /// By a quantile (1), linear between two values.
+    Quantile(f64),
+    /// By the share of them that is this word.
+    Fraction(String),
+}
+
+/// What is wanted of a quantity, in its unit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// A word.
+    Word(String),
+    /// A value.
+    Value(f64, Tolerance),
+    /// At least and at most.
+    Range(Option<f64>, Option<f64>),
+    /// A value for each cell.
+    Cells(Vec<(String, f64)>, Tolerance),
+}
+
+/// How far a value may be off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// In its unit.
+    Absolute(f64),
+    /// Relative to the wanted value (1).
+    Relative(f64),
+}
+
+impl Tolerance {
+    /// Whether `found` is near enough to `wanted`.
+    pub fn holds(self, found: f64, wanted: f64) -> bool {
+        let reach = match self {
+            Self::Absolute(reach) => reach,
+            Self::Relative(part) => part * wanted.abs(),
+        };
+        (found - wanted).abs() <= reach
+    }
 }

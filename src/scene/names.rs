@@ -26,7 +26,8 @@ const CELL_SCALARS: [&str; 15] = [
     "V_th",
 ];
 
-/// Words that a path may end in after a channel: no kinetic parameter may take one of these names.
+/// Words that a path may end in after a channel: no kinetic parameter and no state may take one of
+/// these names.
 const CHANNEL_SCALARS: [&str; 5] = ["gbar", "block", "mRNA", "pool", "integral"];
 
 /// Words that a path may end in after an edge.
@@ -45,6 +46,7 @@ pub(super) enum Role {
     Group,
     Channel,
     Gate,
+    State,
     ChannelParameter,
     SynapseParameter,
     Draw,
@@ -63,6 +65,7 @@ impl Role {
             Self::Group => "group",
             Self::Channel => "channel",
             Self::Gate => "gate",
+            Self::State => "state",
             Self::ChannelParameter | Self::SynapseParameter => "parameter",
             Self::Draw => "draw",
             Self::Edge => "edge",
@@ -83,6 +86,7 @@ impl Role {
                 taken(&CHANNEL_SCALARS, "is a quantity of every channel in paths")
                     .or_else(|| taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions"))
             }
+            Self::State => taken(&CHANNEL_SCALARS, "is a quantity of every channel in paths"),
             Self::SynapseParameter => taken(&EDGE_SCALARS, "is a quantity of every edge in paths")
                 .or_else(|| taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions")),
             Self::Draw => taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions"),

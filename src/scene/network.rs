@@ -17,7 +17,7 @@ use super::{
     },
     definitions::{header, optional_area},
     diagnostic::{Diagnostic, Diagnostics},
-    generators, include,
+    expect, generators, include,
     library::Library,
     memory,
     merge::Entries,
@@ -79,7 +79,7 @@ pub(super) fn scene(
     network.check_sizes(errors);
     if cells.or(networks).is_none() || network.refused {
         // Whatever else is written refers to cells; it is judged once there are some.
-        const REFERRING: [&str; 8] = [
+        const REFERRING: [&str; 9] = [
             "groups",
             "edges",
             "generators",
@@ -88,6 +88,7 @@ pub(super) fn scene(
             "windows",
             "rhythms",
             "samples",
+            "expect",
         ];
         for name in REFERRING {
             fields.optional(name);
@@ -126,6 +127,9 @@ pub(super) fn scene(
     let samples = fields
         .optional("samples")
         .map_or(Some(Vec::new()), |node| samples(node, errors));
+    let expect = fields.optional("expect").map_or(Some(Vec::new()), |node| {
+        expect::read(node, &network, duration, errors)
+    });
     fields.finish(errors);
 
     let (cells, edges): (Vec<_>, Vec<_>) = (network.cells, network.edges);
@@ -161,6 +165,7 @@ pub(super) fn scene(
         windows: windows?,
         rhythms: rhythms?,
         samples: samples?,
+        expect: expect?,
     })
 }
 

@@ -420,6 +420,27 @@ fn resolve(scene: &Scene, names: &Names, entry: &Entry) -> Result<Vec<engine::Ac
                 Regulator::Controller => engine::Action::Controller { channels, on: *on },
             }]
         }
+        Action::Recall {
+            path,
+            from_ms,
+            mrna,
+        } => {
+            let channels = if path.contains('.') {
+                names.select_channels(path).map_err(fail)?
+            } else {
+                let all =
+                    |cell: usize| (0..names.cells[cell].channels.len()).map(move |k| (cell, k));
+                cells(path)?.into_iter().flat_map(all).collect()
+            };
+            vec![engine::Action::Recall {
+                channels,
+                from_ms: *from_ms,
+                mrna: *mrna,
+            }]
+        }
+        Action::Rebase { cells: path } => vec![engine::Action::Rebase {
+            cells: cells(path)?,
+        }],
         Action::Reset { cells: path, v, ca } => {
             let cells = cells(path)?;
             let calcium = |cell: &usize| Address::Cell(*cell, CellScalar::Ca);

@@ -17,7 +17,7 @@ use super::{
 const DURATION: Rule = above_zero("it would end as it begins");
 
 /// The field that says what an entry does; its value is the path it is done to.
-const ACTIONS: [&str; 13] = [
+const ACTIONS: [&str; 15] = [
     "set",
     "scale",
     "ramp",
@@ -30,6 +30,8 @@ const ACTIONS: [&str; 13] = [
     "compensate",
     "homeostat",
     "controller",
+    "recall",
+    "rebase",
     "reset",
 ];
 
@@ -180,6 +182,8 @@ impl<'n> Reader<'_, 'n> {
             "compensate" => self.compensate(path),
             "homeostat" => self.switch(Regulator::Homeostat, path),
             "controller" => self.switch(Regulator::Controller, path),
+            "recall" => self.recall(path),
+            "rebase" => Some(Action::Rebase { cells: path }),
             _ => self.reset(path),
         }
     }
@@ -317,6 +321,30 @@ impl<'n> Reader<'_, 'n> {
             regulator,
             path,
             on,
+        })
+    }
+
+    fn recall(&mut self, path: String) -> Option<Action> {
+        let node = self.required("from_ms");
+        let from = node.and_then(|node| {
+            let from = units::time(node, not_negative("a run begins at 0"), self.errors)?;
+            match self.at.is_some_and(|at| from >= at) {
+                true => {
+                    self.errors.push(
+                        Diagnostic::at(&node.place, "what is recalled lies before the recall")
+                            .label("not before `at_ms`")
+                            .help("give an earlier time"),
+                    );
+                    None
+                }
+                false => Some(from),
+            }
+        });
+        let mrna = self.flag("mrna", false);
+        Some(Action::Recall {
+            path,
+            from_ms: from?,
+            mrna: mrna?,
         })
     }
 

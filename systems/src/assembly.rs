@@ -29,7 +29,8 @@ use crate::membrane::{AppliedCurrent, Input, Voltage};
 use crate::neuromodulation::{Controller, Gains, Modulated};
 use crate::observe::{Armed, Detection, Observers, Runaway, Spikes};
 use crate::protocol::{self, Action, Protocol};
-use crate::schedule::{Clock, Edges, Integrator, Neurons, Stretch, schedule};
+use crate::schedule::{Clock, Edges, Integrator, Neurons, schedule};
+use crate::scheme::States;
 
 /// V(0) (mV) where nothing else is said.
 const DEFAULT_V: f64 = -60.0;
@@ -165,7 +166,10 @@ fn is_derived(address: Address) -> bool {
             | Address::Channel(
                 _,
                 _,
-                ChannelScalar::Mrna | ChannelScalar::Pool | ChannelScalar::Integral
+                ChannelScalar::Mrna
+                    | ChannelScalar::Pool
+                    | ChannelScalar::Integral
+                    | ChannelScalar::State(_)
             )
             | Address::Edge(_, EdgeScalar::S)
             | Address::Bulk(_, _, EdgeScalar::S)
@@ -201,6 +205,12 @@ pub(crate) fn foreseen(world: &World, address: Address) -> Option<f64> {
                 ChannelScalar::Mrna => {
                     let mut regulated = world.get::<Homeostat>(neuron)?.channels.iter();
                     regulated.find(|c| c.lane == lane).map(|_| g)
+                }
+                ChannelScalar::State(k) => {
+                    let start = &world.get::<StartState>(neuron)?.0;
+                    let cell = cell_type(world, neuron);
+                    let states = cell.start_states(start, start.v.unwrap_or(DEFAULT_V));
+                    states.get(cell.scheme(lane)?.first + k).copied()
                 }
                 _ => {
                     let mut modulated = world.get::<Controller>(neuron)?.channels.iter();
@@ -446,7 +456,7 @@ pub fn insert_resources(world: &mut World, timing: Timing, integrator: Integrato
     world.insert_resource(Kinds::for_step(timing.dt));
     world.insert_resource(integrator);
     world.insert_resource(Kernel::detect());
-    world.insert_resource(Planned(Stretch::Rest));
+    world.init_resource::<Planned>();
     world.init_resource::<Neurons>();
     world.init_resource::<Edges>();
     world.init_resource::<Names>();
@@ -481,6 +491,8 @@ pub fn spawn_neuron(world: &mut World, spec: NeuronSpec) -> Result<Entity, Compi
 fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellTypeId) -> Entity {
     let cell = world.resource::<CellTypes>().get(id);
     let factors = cell.rate_factors(&spec.parameters);
+    let v = spec.start.v.unwrap_or(DEFAULT_V);
+    let states = States(cell.start_states(&spec.start, v).into());
     let capacitance = cell.definition.capacitance;
     let mut gbar = Lane::splat(0.0);
     for (lane, g) in gbar.0.iter_mut().zip(&spec.gbar) {
@@ -519,12 +531,15 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
         (
             Voltage(DEFAULT_V),
             Calcium(0.0),
-            CalciumIntegral(0.0),
+            CalciumIntegral::default(),
             SensedCalcium(0.0),
         ),
         (AppliedCurrent(spec.current), Input::default(), Armed(true)),
         (Parameters(spec.parameters), StartState(spec.start)),
     ));
+    if !states.0.is_empty() {
+        neuron.insert(states);
+    }
     if let Some(homeostat) = spec.homeostat {
         let channels = homeostat.lanes.iter().map(|lane| Regulated {
             lane: *lane,
@@ -768,7 +783,8 @@ fn influx_conductances(world: &World, neuron: Entity) -> Vec<f64> {
         .collect()
 }
 
-/// Resets the membrane state of a neuron: V (mV), Ca (µM), every gate at its steady state. Before
+/// Resets the membrane state of a neuron: V (mV), Ca (µM), every gate and kinetic scheme at its
+/// steady state. Before
 /// the start it is the start state that changes.
 pub fn reset(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
     let before_start = world.contains_resource::<BeforeStart>();
@@ -797,11 +813,12 @@ fn settle(world: &mut World, neuron: Entity, v: Option<f64>, ca: Option<f64>) {
     Rest::of(world, neuron, v, ca).put(world, neuron);
 }
 
-/// A neuron's membrane at rest: every gate at its steady state.
+/// A neuron's membrane at rest: every gate and kinetic scheme at its steady state.
 struct Rest {
     v: f64,
     ca: f64,
     gates: [Vec<f64>; 2],
+    states: Vec<f64>,
     armed: Armed,
 }
 
@@ -815,12 +832,14 @@ impl Rest {
             v,
             ca,
             gates: cell_type(world, neuron).steady_gates(v, ca),
+            states: cell_type(world, neuron).steady_states(v),
             armed: world.resource::<Detection>().arming(v),
         }
     }
 
     fn put(self, world: &mut World, neuron: Entity) {
         put_gates(world, neuron, &self.gates);
+        put_states(world, neuron, &self.states);
         let state = (Voltage(self.v), Calcium(self.ca), self.armed);
         world.entity_mut(neuron).insert(state);
     }
@@ -843,7 +862,13 @@ fn put_gates(world: &mut World, neuron: Entity, gates: &[Vec<f64>; 2]) {
     });
 }
 
-/// Gates that the start state sets by name.
+fn put_states(world: &mut World, neuron: Entity, states: &[f64]) {
+    if let Some(mut own) = world.get_mut::<States>(neuron) {
+        own.0.copy_from_slice(states);
+    }
+}
+
+/// Gates, and states of kinetic schemes, that the start state sets by name.
 fn set_gates(world: &mut World, neuron: Entity) {
     let start = world
         .get::<StartState>(neuron)
@@ -862,10 +887,40 @@ fn set_gates(world: &mut World, neuron: Entity) {
             gates[gate.slot as usize][gate.lane] = *value;
         }
     }
+    let states = cell.start_states(&start, v);
     put_gates(world, neuron, &gates);
+    put_states(world, neuron, &states);
 }
 
+/// Starts regulation with the conductances as they are; integrals start as asked for.
 fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
+    base_regulation(world, neuron, name)?;
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+        for channel in &mut controller.channels {
+            channel.integral *= channel.conductance;
+        }
+    }
+    Ok(())
+}
+
+/// Starts regulation anew with the conductances as they are; integrals hold them.
+pub(crate) fn rebase(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
+    base_regulation(world, neuron, name)?;
+    if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
+        let Gains { beta, ki, .. } = controller.gains;
+        for channel in &mut controller.channels {
+            channel.integral = match ki == 0.0 {
+                true => 0.0,
+                false => beta / ki * channel.conductance,
+            };
+        }
+    }
+    Ok(())
+}
+
+/// Time constants of homeostasis, mRNA, pools and the regulators' conductances from the
+/// conductances as they are.
+fn base_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
     let gbar = on_width!(world, neuron, get, Gbar, |g| g.0.0.to_vec()).unwrap_or_default();
     if world.get::<Homeostat>(neuron).is_some() {
         let cell = cell_type(world, neuron);
@@ -901,7 +956,6 @@ fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(),
         for channel in &mut controller.channels {
             let g = gbar[channel.lane];
             (channel.pool, channel.conductance) = (g, g);
-            channel.integral *= g;
         }
     }
     Ok(())

@@ -15,10 +15,30 @@ use crate::simd::Real;
 #[repr(transparent)]
 pub struct Calcium(pub f64);
 
-/// Integral of calcium (µM ms) since the last control tick.
+/// Integral of calcium (µM ms).
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
-#[repr(transparent)]
-pub struct CalciumIntegral(pub f64);
+pub struct CalciumIntegral {
+    /// Since the last control tick.
+    pub since_tick: f64,
+    /// From the start to the last control tick.
+    pub before: f64,
+}
+
+impl CalciumIntegral {
+    /// From the start until now (µM ms).
+    pub fn total(&self) -> f64 {
+        self.before + self.since_tick
+    }
+
+    /// Ends a control interval (ms); the mean (µM) over it.
+    #[inline]
+    pub fn sense(&mut self, interval: f64) -> SensedCalcium {
+        let mean = self.since_tick / interval;
+        self.before += self.since_tick;
+        self.since_tick = 0.0;
+        SensedCalcium(mean)
+    }
+}
 
 /// Concentration (µM) at which a constant calcium current `i_ca` (µA/cm²) holds the pool.
 #[inline(always)]
@@ -59,7 +79,6 @@ pub fn sense(
 ) {
     let Some(interval) = clock.due() else { return };
     for (mut integral, mut sensed) in &mut neurons {
-        sensed.bypass_change_detection().0 = integral.0 / interval;
-        integral.bypass_change_detection().0 = 0.0;
+        *sensed.bypass_change_detection() = integral.bypass_change_detection().sense(interval);
     }
 }

@@ -6,18 +6,22 @@
 //!
 //! `dx/dt = (x_inf(V, Ca) - x) / tau(V, Ca)`
 //!
-//! (Hodgkin & Huxley 1952) and the current of a channel is `gbar m^p h^q (V - E_rev)` in µA/cm².
+//! (Hodgkin & Huxley 1952) and the current of a channel is `gbar m^p h^q (V - E_rev)` in µA/cm². A
+//! channel with a kinetic scheme ([`crate::scheme`]) has no gates: its lanes of gates stay at 1.
 
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
-use crate::definition::{CellDefinition, GateDefinition, Reversal};
+use crate::definition::{
+    CellDefinition, ChannelDefinition, GateDefinition, Reversal, SchemeDefinition, Start,
+};
 use crate::kinetics::{
     Comparison, Expression, Lanes, Program, Variable, Variables, eval_removable,
 };
+use crate::scheme::{Scheme, SchemeError};
 use crate::simd;
-use crate::table::{self, Table, TabulatedGate};
+use crate::table::{self, BadValue, Table, TabulatedGate};
 
 /// Number of neurons a kernel treats together.
 pub const BLOCK: usize = simd::LANES;
@@ -81,6 +85,24 @@ pub struct Effective<const W: usize> {
     pub influx: Lane<W>,
 }
 
+impl<const W: usize> Effective<W> {
+    /// Derives them.
+    #[inline]
+    pub fn renew(
+        &mut self,
+        cell: &CellType,
+        rule: NegativeConductance,
+        gbar: &Gbar<W>,
+        block: &Block<W>,
+    ) {
+        for k in 0..W {
+            let (membrane, influx) = rule.felt(gbar.0.0[k]);
+            self.membrane.0[k] = membrane * block.factor.0[k];
+            self.influx.0[k] = influx * block.factor.0[k] * cell.carries_calcium[k];
+        }
+    }
+}
+
 /// Index of a neuron's cell type in [`CellTypes`].
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellTypeId(pub u32);
@@ -110,6 +132,16 @@ impl NegativeConductance {
             NegativeConductance::RectifyCurrent => (g.max(0.0), g),
             NegativeConductance::Clamp => (g.max(0.0), g.max(0.0)),
         }
+    }
+
+    /// Keeps a regulator's conductance `g` (mS/cm²) to the rule; whether it had fallen below zero.
+    #[inline]
+    pub fn keep(self, g: &mut f64) -> bool {
+        let fell = *g < 0.0;
+        if fell && self == NegativeConductance::Clamp {
+            *g = 0.0;
+        }
+        fell
     }
 }
 
@@ -151,6 +183,8 @@ pub struct Gate {
     inf_of_v: Program,
     /// Whether the steady state or the time constant depends on calcium.
     pub reads_calcium: bool,
+    /// Whether the time constant does.
+    pub tau_reads_calcium: bool,
     route: Route,
 }
 
@@ -285,6 +319,55 @@ pub enum CompileError {
         /// The factor.
         value: f64,
     },
+    /// A kinetic scheme that is none.
+    #[error("channel `{channel}`: {error}")]
+    Scheme {
+        /// Channel.
+        channel: String,
+        /// What is wrong with it.
+        error: SchemeError,
+    },
+    /// Gates and a kinetic scheme in one channel.
+    #[error("channel `{0}` has gates and a kinetic scheme; it can have one of them")]
+    GatesAndScheme(String),
+    /// A rate of a kinetic scheme that no channel can have.
+    #[error(
+        "channel `{channel}`: the rate `{from}->{to}` is {value} per ms at V = {v} mV, expected 0 or more"
+    )]
+    Rate {
+        /// Channel.
+        channel: String,
+        /// State that is left.
+        from: String,
+        /// State that is entered.
+        to: String,
+        /// The rate (1/ms).
+        value: f64,
+        /// Voltage (mV).
+        v: f64,
+    },
+    /// A rate of a kinetic scheme that is no number.
+    #[error("channel `{channel}`: the rate `{from}->{to}` has no finite value at V = {v} mV")]
+    RatePole {
+        /// Channel.
+        channel: String,
+        /// State that is left.
+        from: String,
+        /// State that is entered.
+        to: String,
+        /// Voltage (mV).
+        v: f64,
+    },
+    /// A kinetic scheme that rests in more ways than one.
+    #[error(
+        "channel `{channel}` has no single steady state at V = {v} mV: rates that are 0 there part its states"
+    )]
+    NoSteadyState {
+        /// Channel.
+        channel: String,
+        /// Voltage (mV).
+        v: f64,
+    },
     /// Calcium influx by absolute current without an area.
     #[error("cell type `{0}` reckons its calcium from the absolute current (nA) but has no area")]
     NoArea(String),
@@ -321,6 +404,8 @@ pub struct CellType {
     pub width: usize,
     /// Gates, in lane order, activation before inactivation.
     pub gates: Vec<Gate>,
+    /// Kinetic schemes, in lane order.
+    pub schemes: Vec<Scheme>,
     /// Reversal potentials by lane (mV); lanes with a Nernst potential hold 0 here.
     pub reversal: Vec<f64>,
     /// Nernst slope (mV) and outside concentration (µM) by lane, where the channel has one.
@@ -380,9 +465,15 @@ impl CellType {
 
     /// Bytes of the table of a definition, about: factors on time constants add a few columns.
     pub fn table_bytes(definition: &CellDefinition) -> usize {
+        let schemes = definition
+            .channels
+            .iter()
+            .filter_map(|(_, c)| c.scheme.as_ref());
+        let of_schemes = schemes.map(|scheme| Scheme::table_bytes(scheme.states.len()));
         8 * width_of(definition.channels.len()).unwrap_or(WIDTHS[2])
             * table::ROWS
             * size_of::<f64>()
+            + of_schemes.sum::<usize>()
     }
 
     /// Compiles a definition with the given parameter values and area (cm²), tables for steps
@@ -405,6 +496,7 @@ impl CellType {
             definition: definition.clone(),
             width,
             gates: Vec::new(),
+            schemes: Vec::new(),
             reversal: vec![0.0; width],
             nernst: vec![None; width],
             has_nernst: false,
@@ -435,17 +527,25 @@ impl CellType {
                     found: channel.gates.len(),
                 });
             }
+            let lookup = |p: &str| {
+                channel
+                    .parameters
+                    .iter()
+                    .position(|(q, _)| q == p)
+                    .map(|k| values[k])
+            };
+            if let Some(scheme) = &channel.scheme {
+                if !channel.gates.is_empty() {
+                    return Err(CompileError::GatesAndScheme(name.clone()));
+                }
+                let first = cell.states();
+                let scheme = compile_scheme(lane, first, name, scheme, &lookup)?;
+                cell.schemes.push(scheme);
+            }
             for (slot, gate) in [Slot::Activation, Slot::Inactivation]
                 .into_iter()
                 .zip(&channel.gates)
             {
-                let lookup = |p: &str| {
-                    channel
-                        .parameters
-                        .iter()
-                        .position(|(q, _)| q == p)
-                        .map(|k| values[k])
-                };
                 let compiled = compile_gate(lane, slot, name, gate, &lookup)?;
                 cell.powers[slot as usize][lane] = gate.power;
                 cell.gates.push(compiled);
@@ -519,7 +619,72 @@ impl CellType {
                 },
             }
         })?;
+        for k in 0..self.schemes.len() {
+            let built = self.schemes[k].rebuild(dt);
+            built.map_err(|bad| self.scheme_error(&self.schemes[k], bad))?;
+        }
         Ok(())
+    }
+
+    /// What is wrong with the rates of a scheme, in words.
+    fn scheme_error(&self, scheme: &Scheme, bad: BadValue) -> CompileError {
+        let channel = self.channel_name(scheme.lane).to_string();
+        let v = bad.v;
+        let Some((from, to)) = scheme.transitions().nth(bad.column) else {
+            return CompileError::NoSteadyState { channel, v };
+        };
+        let [from, to] = [from, to].map(|state| scheme.states[state].clone());
+        match bad.what {
+            Some((_, value, _)) => CompileError::Rate {
+                channel,
+                from,
+                to,
+                value,
+                v,
+            },
+            None => CompileError::RatePole {
+                channel,
+                from,
+                to,
+                v,
+            },
+        }
+    }
+
+    /// Number of states of all its kinetic schemes.
+    pub fn states(&self) -> usize {
+        self.schemes.iter().map(Scheme::len).sum()
+    }
+
+    /// The kinetic scheme of the channel in a lane, if it has one.
+    pub fn scheme(&self, lane: usize) -> Option<&Scheme> {
+        self.schemes.iter().find(|scheme| scheme.lane == lane)
+    }
+
+    /// States of all its kinetic schemes at steady state for V (mV).
+    pub fn steady_states(&self, v: f64) -> Vec<f64> {
+        let schemes = self.schemes.iter();
+        schemes
+            .flat_map(|scheme| scheme.steady(v).into_iter().take(scheme.len()))
+            .collect()
+    }
+
+    /// States of all its kinetic schemes at the start for V (mV): at steady state, but for those
+    /// that `start` names.
+    pub fn start_states(&self, start: &Start, v: f64) -> Vec<f64> {
+        let mut states = self.steady_states(v);
+        for scheme in &self.schemes {
+            let named = start.gates.iter().filter_map(|(channel, state, x)| {
+                let own = *channel == self.channel_name(scheme.lane);
+                own.then(|| Some((scheme.state(state)?, *x)))?
+            });
+            let named: Vec<(usize, f64)> = named.collect();
+            if !named.is_empty() {
+                let states = &mut states[scheme.places()];
+                states.copy_from_slice(&scheme.completed(states, &named));
+            }
+        }
+        states
     }
 
     /// Number of channels.
@@ -546,12 +711,13 @@ impl CellType {
         self.gates.iter().find(|g| g.lane == lane && g.name == gate)
     }
 
-    /// Lanes of the channels that a row of the table does not serve alone: a gate reads calcium or
-    /// each neuron scales its time constant.
+    /// Lanes of the channels that a row of the table does not serve alone: a gate reads calcium,
+    /// each neuron scales its time constant, or a kinetic scheme stands in for gates.
     pub fn apart_lanes(&self) -> impl Iterator<Item = usize> {
         let alone = |lane: usize| {
             let mut gates = self.gates.iter().filter(|g| g.lane == lane);
-            gates.all(|g| !g.is_direct() && !g.is_scaled() && g.calcium_factor().is_none())
+            self.scheme(lane).is_none()
+                && gates.all(|g| !g.is_direct() && !g.is_scaled() && g.calcium_factor().is_none())
         };
         (0..self.channels()).filter(move |lane| !alone(*lane))
     }
@@ -708,6 +874,7 @@ fn check_dic(definition: &CellDefinition) -> Result<(), CompileError> {
         .calcium_at
         .iter()
         .map(|(n, _)| n)
+        .chain(dic.scheme_tau.iter().map(|(n, _)| n))
         .chain([&dic.normalise_by])
     {
         channel(name).ok_or_else(|| missing(name, "channel"))?;
@@ -759,6 +926,7 @@ fn tabulated_parameters(definition: &CellDefinition) -> Vec<bool> {
                         .map(String::from)
                         .collect::<Vec<_>>()
                 })
+                .chain(scheme_parameters(channel))
                 .collect();
             channel
                 .parameters
@@ -767,6 +935,14 @@ fn tabulated_parameters(definition: &CellDefinition) -> Vec<bool> {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Parameters that the rates of a channel's kinetic scheme use.
+fn scheme_parameters(channel: &ChannelDefinition) -> Vec<String> {
+    let scheme = channel.scheme.iter();
+    let transitions = scheme.flat_map(|scheme| &scheme.transitions);
+    let parameters = transitions.flat_map(|t| t.rate.parameters());
+    parameters.map(String::from).collect()
 }
 
 /// Splits tau into the factor that depends on parameters alone and the rest.
@@ -828,6 +1004,7 @@ fn compile_gate(
         name: gate.name.clone(),
         power: gate.power,
         reads_calcium: inf.depends_on(Variable::Ca) || tau.depends_on(Variable::Ca),
+        tau_reads_calcium: tau.depends_on(Variable::Ca),
         inf_of_v: compile(&if matches!(route, Route::Direct) {
             inf.clone()
         } else {
@@ -838,6 +1015,31 @@ fn compile_gate(
         tau_factor,
         route,
     })
+}
+
+/// Compiles the kinetic scheme of a channel in `lane`, whose states begin at place `first`.
+fn compile_scheme(
+    lane: usize,
+    first: usize,
+    name: &str,
+    definition: &SchemeDefinition,
+    lookup: &dyn Fn(&str) -> Option<f64>,
+) -> Result<Scheme, CompileError> {
+    definition.check().map_err(|error| CompileError::Scheme {
+        channel: name.to_string(),
+        error,
+    })?;
+    let rates = definition.transitions.iter().map(|transition| {
+        let rate = transition.rate.bind(lookup).compile();
+        rate.map_err(|_| CompileError::RatePole {
+            channel: name.to_string(),
+            from: definition.states[transition.from].clone(),
+            to: definition.states[transition.to].clone(),
+            v: f64::NAN,
+        })
+    });
+    let rates = rates.collect::<Result<_, _>>()?;
+    Ok(Scheme::new(lane, first, definition, rates))
 }
 
 /// All compiled cell types of a world.
@@ -957,13 +1159,7 @@ pub fn refresh_effective<const W: usize>(
         Or<(Changed<Gbar<W>>, Changed<Block<W>>)>,
     >,
 ) {
-    for (id, negative, gbar, block, mut effective) in &mut neurons {
-        let carries = &types.get(*id).carries_calcium;
-        for k in 0..W {
-            let g = gbar.0.0[k];
-            let (membrane, influx) = negative.felt(g);
-            effective.membrane.0[k] = membrane * block.factor.0[k];
-            effective.influx.0[k] = influx * block.factor.0[k] * carries[k];
-        }
+    for (id, rule, gbar, block, mut effective) in &mut neurons {
+        effective.renew(types.get(*id), *rule, gbar, block);
     }
 }

@@ -67,13 +67,40 @@ pub enum Reversal {
     },
 }
 
-/// An ionic current: `gbar * prod(x^p) * (V - E_rev)`.
+/// A passage of a kinetic scheme from one state to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// State that is left, by its place.
+    pub from: usize,
+    /// State that is entered, by its place.
+    pub to: usize,
+    /// Rate (1/ms), an expression of `V` and the channel's parameters.
+    pub rate: Expression,
+}
+
+/// A kinetic scheme: each channel of a membrane is in one of a few states and passes between them
+/// at rates of V. Linear in the fractions p of channels in each state:
+/// `dp_j/dt = sum_i p_i rate(i -> j) - p_j sum_i rate(j -> i)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchemeDefinition {
+    /// Names of the states. The first holds what the others leave of 1.
+    pub states: Vec<String>,
+    /// States that conduct, by their places.
+    pub conducting: Vec<usize>,
+    /// Passages, in file order.
+    pub transitions: Vec<Transition>,
+}
+
+/// An ionic current: `gbar * prod(x^p) * (V - E_rev)`, or with a kinetic scheme
+/// `gbar * (fraction in conducting states) * (V - E_rev)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelDefinition {
     /// Name of the definition; a cell may call the channel otherwise.
     pub name: String,
     /// Gates, at most two (activation, inactivation). None: a leak.
     pub gates: Vec<GateDefinition>,
+    /// Kinetic scheme, in place of gates.
+    pub scheme: Option<SchemeDefinition>,
     /// Reversal potential.
     pub reversal: Reversal,
     /// Whether the current feeds the calcium pool.
@@ -146,6 +173,9 @@ pub struct DicDefinition {
     /// Conductances (mS/cm²) put in place of the real ones when the equilibrium calcium of a
     /// compensation solve is evaluated, by channel.
     pub calcium_at: Vec<(String, f64)>,
+    /// Time constants (ms) by which the slopes of channels with a kinetic scheme are split, by
+    /// channel; a scheme that is not listed counts as ultraslow.
+    pub scheme_tau: Vec<(String, f64)>,
 }
 
 /// A firing rhythm that cells of a type are known for, and what a fixed step costs it: knowledge
@@ -239,7 +269,8 @@ pub struct Start {
     pub v: Option<f64>,
     /// Ca(0) (µM).
     pub ca: Option<f64>,
-    /// Gates that do not start at steady state: (channel, gate, value).
+    /// Gates that do not start at steady state: (channel, gate, value). The same for the states of a
+    /// kinetic scheme; those of it that are not named share what is left of 1 as they would at rest.
     pub gates: Vec<(String, String, f64)>,
 }
 

@@ -5,14 +5,15 @@
 //! `g_fast + g_slow + g_uslow = dI_static/dV / g_leak`
 //!
 //! For a current `g prod(x_j^p_j) (V - E)`: the ohmic part `prod(x_j^p_j)` is fast; the slope of
-//! gate j through V is split by its weights; every slope through calcium is ultraslow. The rules
-//! hold for any cell type: derivatives come from dual numbers over (V, Ca).
+//! gate j through V is split by its weights; every slope through calcium is ultraslow. A channel with
+//! a kinetic scheme counts as one gate, its conducting fraction, whose time constant the cell type
+//! states. The rules hold for any cell type: derivatives come from dual numbers over (V, Ca).
 
 use glam::{DMat2, DMat3, DVec2, DVec3};
 
 use crate::channels::{CellType, Gate};
 use crate::definition::{ThresholdRule, Timescale};
-use crate::kinetics::{Dual, Variables};
+use crate::kinetics::{Dual, Program, Variables, eval_removable};
 use crate::math::{ln, powi};
 
 /// Contributions to (fast, slow, ultraslow).
@@ -32,6 +33,11 @@ pub struct EquilibriumCalcium {
 pub struct Linearisation {
     v: f64,
     tau_factors: [Vec<f64>; 2],
+    /// Steady state of each gate, without its factor of calcium where it comes apart
+    /// ([`Gate::calcium_factor`]).
+    steady: Vec<Dual<2>>,
+    /// Weights of each gate, where neither its time constant nor a reference time reads calcium.
+    weights: Vec<Option<(f64, f64)>>,
     /// Reference times (ms), where none of their gates reads calcium.
     references: Option<[f64; 3]>,
     /// Columns of the lanes that do not read calcium.
@@ -42,21 +48,26 @@ pub struct Linearisation {
     carriers: Vec<(usize, Dual<2>)>,
 }
 
-/// A gate's steady state with its derivatives over (V, Ca).
-fn dual_inf(gate: &Gate, v: f64, ca: f64) -> Dual<2> {
-    let at = Variables::membrane(Dual::variable(v, 0), Dual::variable(ca, 1));
-    let x = gate.inf_program().eval(&at);
-    if x.value.is_finite() && x.gradient.iter().all(|d| d.is_finite()) {
+/// A function of V and Ca with its derivatives.
+fn dual(program: &Program, v: f64, ca: f64) -> Dual<2> {
+    let x = program.eval(&Variables::membrane(
+        Dual::variable(v, 0),
+        Dual::variable(ca, 1),
+    ));
+    if is_finite(&x) {
         return x;
     }
     // A removable point of the formula: limit of the value, central difference for the slope.
+    let limit = |v| eval_removable(program, v, |v| Variables::membrane(v, ca)).unwrap_or(f64::NAN);
     let h = 1e-4;
-    let value = gate.inf(v, ca);
-    let slope = (gate.inf(v + h, ca) - gate.inf(v - h, ca)) / (2.0 * h);
     Dual {
-        value,
-        gradient: [slope, 0.0],
+        value: limit(v),
+        gradient: [(limit(v + h) - limit(v - h)) / (2.0 * h), 0.0],
     }
+}
+
+fn is_finite(x: &Dual<2>) -> bool {
+    x.value.is_finite() && x.gradient.iter().all(|d| d.is_finite())
 }
 
 /// Whether a reference time of the three timescales depends on calcium.
@@ -83,6 +94,26 @@ fn weights(tau: f64, [f, s, u]: [f64; 3]) -> (f64, f64) {
     }
 }
 
+/// Gates of a lane and their places among all gates.
+fn gates_of(cell: &CellType, lane: usize) -> impl Iterator<Item = (usize, &Gate)> {
+    let gates = cell.gates.iter().enumerate();
+    gates.filter(move |(_, gate)| gate.lane == lane)
+}
+
+/// Adds a slope through V to the timescales, by its weights.
+fn split(slope: f64, (w_fs, w_su): (f64, f64), out: &mut Timescales) {
+    out[0] += w_fs * slope;
+    out[1] += (w_su - w_fs) * slope;
+    out[2] += (1.0 - w_su) * slope;
+}
+
+/// Time constant (ms) that stands for the kinetic scheme in a lane.
+fn scheme_tau(cell: &CellType, lane: usize) -> f64 {
+    let stated = cell.definition.dic.iter().flat_map(|dic| &dic.scheme_tau);
+    let mut own = stated.filter(|(name, _)| name == cell.channel_name(lane));
+    own.next().map_or(f64::INFINITY, |(_, tau)| *tau)
+}
+
 impl Linearisation {
     /// Linearises a cell at `v` (mV); `tau_factors` are the neuron's own factors on its time
     /// constants ([`CellType::tau_factors`]). Without a DIC definition every gate counts as
@@ -90,7 +121,16 @@ impl Linearisation {
     pub fn new(cell: &CellType, v: f64, tau_factors: &[Vec<f64>; 2]) -> Self {
         let mut this = Self::without_columns(cell, v, tau_factors);
         let references = this.references(cell, 0.0);
-        this.references = (!references_read_calcium(cell)).then_some(references);
+        if !references_read_calcium(cell) {
+            this.references = Some(references);
+            let gates = cell.gates.iter();
+            this.weights = gates
+                .map(|gate| {
+                    let constant = !gate.tau_reads_calcium;
+                    constant.then(|| weights(this.tau(gate, 0.0), references))
+                })
+                .collect();
+        }
         let none = EquilibriumCalcium {
             ca: 0.0,
             slope: 0.0,
@@ -108,6 +148,12 @@ impl Linearisation {
         let mut this = Linearisation {
             v,
             tau_factors: tau_factors.clone(),
+            steady: cell
+                .gates
+                .iter()
+                .map(|g| dual(g.programs().0, v, 0.0))
+                .collect(),
+            weights: vec![None; cell.gates.len()],
             references: None,
             columns: vec![[0.0; 3]; cell.channels()],
             reads_calcium: vec![false; cell.channels()],
@@ -149,11 +195,37 @@ impl Linearisation {
         gate.tau(self.v, ca, self.tau_factors[gate.slot as usize][gate.lane])
     }
 
+    /// Steady state of gate `k` with its derivatives.
+    fn inf(&self, k: usize, gate: &Gate, ca: f64) -> Dual<2> {
+        if !gate.reads_calcium {
+            return self.steady[k];
+        }
+        if let Some(factor) = gate.calcium_factor() {
+            let x = product(self.steady[k], dual(factor, self.v, ca));
+            if is_finite(&x) {
+                return x;
+            }
+        }
+        dual(gate.inf_program(), self.v, ca)
+    }
+
+    /// Weights of gate `k` at calcium `ca` (µM).
+    fn weights(&self, k: usize, gate: &Gate, ca: f64, references: [f64; 3]) -> (f64, f64) {
+        self.weights[k].unwrap_or_else(|| weights(self.tau(gate, ca), references))
+    }
+
     /// Open fraction of a lane with its derivatives.
     fn open(&self, cell: &CellType, lane: usize, ca: f64) -> Dual<2> {
+        if let Some(scheme) = cell.scheme(lane) {
+            let open = scheme.open(self.v);
+            return Dual {
+                value: open.value,
+                gradient: [open.gradient[0], 0.0],
+            };
+        }
         let mut open = Dual::constant(1.0);
-        for gate in cell.gates.iter().filter(|g| g.lane == lane) {
-            let x = dual_inf(gate, self.v, ca);
+        for (k, gate) in gates_of(cell, lane) {
+            let x = self.inf(k, gate, ca);
             for _ in 0..gate.power {
                 open = product(open, x);
             }
@@ -169,22 +241,36 @@ impl Linearisation {
         eq: EquilibriumCalcium,
         references: [f64; 3],
     ) -> Timescales {
-        let mut gates = cell.gates.iter().filter(|g| g.lane == lane);
-        let gates: [Option<(&Gate, Dual<2>)>; 2] =
-            std::array::from_fn(|_| gates.next().map(|g| (g, dual_inf(g, self.v, eq.ca))));
-        let raised = |k: usize| gates[k].map_or(1.0, |(g, x)| powi(x.value, g.power));
-        let open = raised(0) * raised(1);
+        let mut gates = gates_of(cell, lane);
+        let gates: [Option<(usize, &Gate, Dual<2>)>; 2] = std::array::from_fn(|_| {
+            let (k, gate) = gates.next()?;
+            Some((k, gate, self.inf(k, gate, eq.ca)))
+        });
+        let raised = |k: usize| gates[k].map_or(1.0, |(_, g, x)| powi(x.value, g.power));
+        let scheme = cell.scheme(lane).map(|scheme| scheme.open(self.v));
+        let open = match scheme {
+            Some(open) => open.value,
+            None => raised(0) * raised(1),
+        };
         let driving = self.v - cell.reversal_at(lane, eq.ca);
         let mut out = [open, 0.0, 0.0];
+        if let Some(open) = scheme {
+            let by_voltage = open.gradient[0] * driving;
+            let weights = weights(scheme_tau(cell, lane), references);
+            split(by_voltage, weights, &mut out);
+        }
         for k in 0..2 {
-            let Some((gate, x)) = gates[k] else { continue };
+            let Some((index, gate, x)) = gates[k] else {
+                continue;
+            };
             let through =
                 f64::from(gate.power) * powi(x.value, gate.power - 1) * raised(1 - k) * driving;
             let by_voltage = through * x.gradient[0];
-            let (w_fs, w_su) = weights(self.tau(gate, eq.ca), references);
-            out[0] += w_fs * by_voltage;
-            out[1] += (w_su - w_fs) * by_voltage;
-            out[2] += (1.0 - w_su) * by_voltage;
+            split(
+                by_voltage,
+                self.weights(index, gate, eq.ca, references),
+                &mut out,
+            );
             out[2] += through * x.gradient[1] * eq.slope;
         }
         if let Some((slope, _)) = cell.nernst[lane] {
@@ -353,14 +439,19 @@ pub fn static_slope(cell: &CellType, v: f64, gbar: &[f64], tau_factors: &[Vec<f6
 
 /// Threshold voltage (mV) by the cell type's rule; `None` where it has no DIC definition.
 pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> Option<f64> {
-    let (from, to, step, fallback) = match cell.definition.dic.as_ref()?.threshold {
-        ThresholdRule::Fixed(v) => return Some(v),
-        ThresholdRule::Scan {
-            from,
-            to,
-            step,
-            fallback,
-        } => (from, to, step, fallback),
+    match cell.definition.dic.as_ref()?.threshold {
+        ThresholdRule::Fixed(v) => Some(v),
+        ThresholdRule::Scan { fallback, .. } => {
+            Some(crossing(cell, gbar, tau_factors).unwrap_or(fallback))
+        }
+    }
+}
+
+/// The voltage (mV) that the scan of the cell type's threshold rule finds; `None` where there is no
+/// scan, or no crossing in its range.
+pub fn crossing(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> Option<f64> {
+    let ThresholdRule::Scan { from, to, step, .. } = cell.definition.dic.as_ref()?.threshold else {
+        return None;
     };
     // Grid points as whole multiples of the step. A decimal step has no exact double, its reciprocal
     // often has: -4966/100 is the double nearest to -49.66, and -4966*0.01 is not.
@@ -378,7 +469,7 @@ pub fn threshold(cell: &CellType, gbar: &[f64], tau_factors: &[Vec<f64>; 2]) -> 
         }
         before = total;
     }
-    Some(fallback)
+    None
 }
 
 /// The compensation solve of two channels for a wanted slow and ultraslow DIC, at a frozen

@@ -11,6 +11,7 @@ use bevy_ecs::prelude::*;
 
 use crate::calcium::SensedCalcium;
 use crate::channels::{Gbar, NegativeConductance};
+use crate::parallel::each;
 use crate::schedule::{Clock, NeuronIndex};
 
 /// One regulated conductance.
@@ -53,10 +54,12 @@ pub struct Homeostat {
 /// `ratio` is g_k(0)/g_Na(0).
 #[inline(always)]
 pub fn rates(settings: &Settings, ratio: f64, ca: f64, [mrna, g]: [f64; 2]) -> [f64; 2] {
-    [
-        (settings.ca_target - ca) * ratio / settings.tau_na,
-        (mrna - g) / settings.tau_g,
-    ]
+    // Whatever is the same for all conductances of a cell stands apart: divisions are slow.
+    let (drive, rate) = (
+        (settings.ca_target - ca) / settings.tau_na,
+        1.0 / settings.tau_g,
+    );
+    [drive * ratio, (mrna - g) * rate]
 }
 
 impl Regulated {
@@ -72,38 +75,61 @@ impl Regulated {
     }
 }
 
-/// Conductances that have fallen below zero: (neuron, lane) with the time (ms) of the first fall,
-/// in order of time.
+impl Homeostat {
+    /// Moves mRNA and the conductances `gbar` (mS/cm², by lane) over an interval (ms) with mean
+    /// calcium `ca` (µM); which lanes fell below zero (bit k: lane k).
+    pub fn regulate(
+        &mut self,
+        ca: f64,
+        interval: f64,
+        rule: NegativeConductance,
+        gbar: &mut [f64],
+    ) -> u32 {
+        let mut fallen = 0;
+        for channel in self.channels.iter_mut().filter(|c| c.on) {
+            channel.advance(&self.settings, ca, interval);
+            let fell = rule.keep(&mut channel.conductance);
+            fallen |= u32::from(fell) << channel.lane;
+            gbar[channel.lane] = channel.conductance;
+        }
+        fallen
+    }
+}
+
+/// Conductances that have fallen below zero: (neuron, lane) with the time (ms) of the first fall.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct BelowZero {
     falls: Vec<(NeuronIndex, usize, f64)>,
+    /// Lanes that have fallen, as bits, by neuron.
+    fallen: Vec<u32>,
 }
 
 impl BelowZero {
-    /// The first falls so far.
-    pub fn falls(&self) -> &[(NeuronIndex, usize, f64)] {
-        &self.falls
+    /// The first falls so far, by time, neuron and lane.
+    pub fn falls(&self) -> Vec<(NeuronIndex, usize, f64)> {
+        let mut falls = self.falls.clone();
+        falls.sort_by(|a, b| a.2.total_cmp(&b.2).then((a.0, a.1).cmp(&(b.0, b.1))));
+        falls
     }
 
-    /// Notes a fall and applies the neuron's rule to the conductance `g` (mS/cm²).
-    pub fn mind(
-        &mut self,
-        index: NeuronIndex,
-        lane: usize,
-        now: f64,
-        rule: NegativeConductance,
-        g: &mut f64,
-    ) {
-        if *g < 0.0 {
-            if !self.falls.iter().any(|(i, l, _)| (*i, *l) == (index, lane)) {
-                self.falls.push((index, lane, now));
-            }
-            if rule == NegativeConductance::Clamp {
-                *g = 0.0;
-            }
+    /// Notes which lanes of a neuron (bit k: lane k) are below zero at a time (ms).
+    pub fn note(&mut self, index: NeuronIndex, lanes: u32, now: f64) {
+        if lanes == 0 {
+            return;
         }
+        let place = index.0 as usize;
+        if self.fallen.len() <= place {
+            self.fallen.resize(place + 1, 0);
+        }
+        let new = lanes & !self.fallen[place];
+        self.fallen[place] |= new;
+        let lanes = (0..u32::BITS as usize).filter(|lane| new >> lane & 1 == 1);
+        self.falls.extend(lanes.map(|lane| (index, lane, now)));
     }
 }
+
+/// Neurons that a worker takes in a row: some microseconds of work.
+pub(crate) const SHARE: usize = 32;
 
 /// System: moves mRNA and conductances of every homeostat over the control interval.
 pub fn regulate<const W: usize>(
@@ -118,18 +144,15 @@ pub fn regulate<const W: usize>(
     )>,
 ) {
     let Some(interval) = clock.due() else { return };
-    for (index, sensed, negative, mut homeostat, mut gbar) in &mut neurons {
-        let settings = homeostat.settings;
-        for channel in homeostat.channels.iter_mut().filter(|c| c.on) {
-            channel.advance(&settings, sensed.0, interval);
-            below.mind(
-                *index,
-                channel.lane,
-                clock.now(),
-                *negative,
-                &mut channel.conductance,
-            );
-            gbar.0.0[channel.lane] = channel.conductance;
-        }
+    let fallen = each(
+        neurons.iter_mut(),
+        SHARE,
+        |(index, sensed, rule, mut homeostat, mut gbar)| {
+            let fallen = homeostat.regulate(sensed.0, interval, *rule, &mut gbar.0.0);
+            (*index, fallen)
+        },
+    );
+    for (index, fallen) in fallen {
+        below.note(index, fallen, clock.now());
     }
 }

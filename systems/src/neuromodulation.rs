@@ -14,7 +14,8 @@ use crate::channels::{
     Block, CellType, CellTypeId, CellTypes, Gbar, NegativeConductance, Parameters,
 };
 use crate::dic::Compensation;
-use crate::homeostasis::BelowZero;
+use crate::homeostasis::{BelowZero, SHARE};
+use crate::parallel::each;
 use crate::schedule::{Clock, NeuronIndex};
 
 /// One modulated conductance.
@@ -127,8 +128,40 @@ impl Controller {
     }
 }
 
+impl Controller {
+    /// Solves the references and moves the conductances `gbar` (mS/cm², by lane) over an interval
+    /// (ms), every current multiplied by `seen` (1 unless blocked); which lanes fell below zero
+    /// (bit k: lane k). A singular solve (a modulated channel is blocked) leaves them where they
+    /// are.
+    pub fn modulate(
+        &mut self,
+        (cell, parameters): (&CellType, &[f64]),
+        seen: &[f64],
+        interval: f64,
+        rule: NegativeConductance,
+        gbar: &mut [f64],
+    ) -> u32 {
+        if !self.on() {
+            return 0;
+        }
+        let Some(references) = self.references(cell, parameters, gbar, seen) else {
+            return 0;
+        };
+        let mut fallen = 0;
+        for (channel, g_ref) in self.channels.iter_mut().zip(references) {
+            if channel.on {
+                channel.advance(&self.gains, g_ref, interval);
+                let fell = rule.keep(&mut channel.conductance);
+                fallen |= u32::from(fell) << channel.lane;
+                gbar[channel.lane] = channel.conductance;
+            }
+        }
+        fallen
+    }
+}
+
 /// System: solves every controller's references and moves its conductances over the control
-/// interval. A singular solve (a modulated channel is blocked) leaves them where they are.
+/// interval.
 pub fn modulate<const W: usize>(
     clock: Res<Clock>,
     types: Res<CellTypes>,
@@ -144,28 +177,19 @@ pub fn modulate<const W: usize>(
     )>,
 ) {
     let Some(interval) = clock.due() else { return };
-    for (index, id, parameters, negative, block, mut controller, mut gbar) in &mut neurons {
-        if !controller.on() {
-            continue;
-        }
-        let cell = types.get(*id);
-        let references = controller.references(cell, &parameters.0, &gbar.0.0, &block.seen.0);
-        let Some(references) = references else {
-            continue;
-        };
-        let gains = controller.gains;
-        for (channel, g_ref) in controller.channels.iter_mut().zip(references) {
-            if channel.on {
-                channel.advance(&gains, g_ref, interval);
-                below.mind(
-                    *index,
-                    channel.lane,
-                    clock.now(),
-                    *negative,
-                    &mut channel.conductance,
-                );
-                gbar.0.0[channel.lane] = channel.conductance;
-            }
-        }
+    let fallen = each(
+        neurons.iter_mut(),
+        SHARE,
+        |(index, id, parameters, rule, block, mut controller, mut gbar)| {
+            let cell = (types.get(*id), &parameters.0[..]);
+            let (seen, gbar) = (&block.seen.0, &mut gbar.0.0);
+            (
+                *index,
+                controller.modulate(cell, seen, interval, *rule, gbar),
+            )
+        },
+    );
+    for (index, fallen) in fallen {
+        below.note(index, fallen, clock.now());
     }
 }

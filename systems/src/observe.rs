@@ -7,9 +7,9 @@ use bevy_ecs::prelude::*;
 
 use crate::address::{Address, read};
 use crate::calcium::{Calcium, CalciumIntegral};
-use crate::channels::{CellTypeId, CellTypes};
+use crate::channels::{CellType, CellTypeId, CellTypes};
 use crate::membrane::Voltage;
-use crate::schedule::{Clock, Integrator, NeuronIndex, Neurons, Place};
+use crate::schedule::{Clock, NeuronIndex, Neurons, Place};
 
 /// Whether a crossing of the threshold would be a spike.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,15 +149,18 @@ pub struct WindowMean {
     pub from: f64,
     /// End (ms).
     pub to: f64,
-    /// Integral of calcium (µM ms) by neuron so far.
-    pub integral: Vec<f64>,
+    /// Integral of calcium (µM ms) by neuron from the start of the run to that of the window.
+    start: Vec<f64>,
+    /// The same to the end of the window, or until now.
+    until: Vec<f64>,
 }
 
 impl WindowMean {
     /// Mean calcium (µM) of a neuron from the start of the window to its end, or to `now` (ms).
     pub fn mean(&self, neuron: usize, now: f64) -> Option<f64> {
         let length = self.to.min(now) - self.from;
-        self.integral.get(neuron).map(|x| x / length)
+        let (start, until) = (self.start.get(neuron)?, self.until.get(neuron)?);
+        Some((until - start) / length)
     }
 }
 
@@ -168,7 +171,7 @@ pub struct Observers {
     pub samplers: Vec<Sampler>,
     /// Windows.
     pub windows: Vec<WindowMean>,
-    /// End of the last stretch (ms) and each neuron's calcium integral there.
+    /// End of the last stretch (ms) and each neuron's calcium integral from the start to there.
     last: (f64, Vec<f64>),
 }
 
@@ -178,7 +181,8 @@ impl Observers {
         self.windows.push(WindowMean {
             from,
             to,
-            integral: Vec::new(),
+            start: Vec::new(),
+            until: Vec::new(),
         });
     }
 
@@ -204,11 +208,9 @@ pub fn sample(world: &mut World) {
     });
 }
 
-/// System: follows the calcium integral through every open window. It runs before sensing starts
-/// the integral anew.
+/// System: follows the calcium integral through every open window.
 pub fn windows(
     clock: Res<Clock>,
-    integrator: Res<Integrator>,
     neurons: Res<Neurons>,
     calcium: Query<(&NeuronIndex, &CalciumIntegral)>,
     mut observers: ResMut<Observers>,
@@ -228,16 +230,21 @@ pub fn windows(
         return;
     }
     seen.resize(neurons.len(), 0.0);
-    let restarts = *integrator != Integrator::Reference && clock.due().is_some();
     for (index, integral) in &calcium {
         let k = index.0 as usize;
-        let gained = integral.0 - seen[k];
-        seen[k] = if restarts { 0.0 } else { integral.0 };
+        let (before, now) = (seen[k], integral.total());
+        seen[k] = now;
+        // Inside a step, the integral grows evenly.
+        let share = |t: f64| ((t - from) / (to - from)).clamp(0.0, 1.0);
+        let at = |t: f64| (now - before).mul_add(share(t), before);
         for window in windows.iter_mut() {
-            let overlap = to.min(window.to) - from.max(window.from);
-            if overlap > 0.0 {
-                window.integral.resize(neurons.len(), 0.0);
-                window.integral[k] += gained * (overlap / (to - from)).min(1.0);
+            if to.min(window.to) > from.max(window.from) {
+                if window.from >= from {
+                    window.start.resize(neurons.len(), 0.0);
+                    window.start[k] = at(window.from);
+                }
+                window.until.resize(neurons.len(), 0.0);
+                window.until[k] = at(window.to.min(to));
             }
         }
     }
@@ -262,6 +269,18 @@ pub struct Runaway {
 impl Runaway {
     /// What is wrong with a value that is not finite or no cell's.
     pub const SENSELESS: &'static str = "the run has left all sense";
+
+    /// What went wrong with a neuron at a time (ms).
+    pub fn new(neurons: &Neurons, index: NeuronIndex, t_ms: f64, wrong: Wrong) -> Self {
+        let (variable, value, why) = wrong;
+        Runaway {
+            cell: neurons.name(index.0 as usize).to_string(),
+            variable,
+            value,
+            t_ms,
+            why,
+        }
+    }
 }
 
 /// Voltages beyond this (mV) are no membrane's.
@@ -269,8 +288,27 @@ const V_LIMIT: f64 = 1e4;
 /// Calcium beyond this (µM) is no cell's.
 const CA_LIMIT: f64 = 1e9;
 
-/// System: looks for values that are not finite or beyond all sense, and for calcium of which a
+/// A variable, its value and what is wrong with it.
+pub type Wrong = (&'static str, f64, &'static str);
+
+/// What of V (mV) and Ca (µM) of a cell is not finite or beyond all sense, or calcium of which a
 /// Nernst potential has no logarithm.
+#[inline]
+pub fn wrong(cell: &CellType, v: f64, ca: f64) -> Option<Wrong> {
+    let senseless = |x: f64, limit: f64| !x.is_finite() || x.abs() > limit;
+    if senseless(v, V_LIMIT) {
+        Some(("V", v, Runaway::SENSELESS))
+    } else if senseless(ca, CA_LIMIT) {
+        Some(("Ca", ca, Runaway::SENSELESS))
+    } else if ca <= 0.0 && cell.has_nernst {
+        let why = "the Nernst potential of the cell has no value there";
+        Some(("Ca", ca, why))
+    } else {
+        None
+    }
+}
+
+/// System: looks at every cell for what is [`wrong`].
 pub fn guard(
     clock: Res<Clock>,
     neurons: Res<Neurons>,
@@ -278,33 +316,11 @@ pub fn guard(
     state: Query<(&NeuronIndex, &CellTypeId, &Voltage, &Calcium)>,
     mut commands: Commands,
 ) {
-    let wrong = |x: f64, limit: f64| !x.is_finite() || x.abs() > limit;
-    let mut first: Option<(u32, &'static str, f64, &'static str)> = None;
-    for (index, id, v, ca) in &state {
-        let (variable, value, why) = if wrong(v.0, V_LIMIT) {
-            ("V", v.0, Runaway::SENSELESS)
-        } else if wrong(ca.0, CA_LIMIT) {
-            ("Ca", ca.0, Runaway::SENSELESS)
-        } else if ca.0 <= 0.0 && types.get(*id).has_nernst {
-            (
-                "Ca",
-                ca.0,
-                "the Nernst potential of the cell has no value there",
-            )
-        } else {
-            continue;
-        };
-        if first.is_none_or(|(i, ..)| index.0 < i) {
-            first = Some((index.0, variable, value, why));
-        }
-    }
-    if let Some((index, variable, value, why)) = first {
-        commands.insert_resource(Runaway {
-            cell: neurons.name(index as usize).to_string(),
-            variable,
-            value,
-            t_ms: clock.now(),
-            why,
-        });
+    let found = state.iter().filter_map(|(index, id, v, ca)| {
+        let wrong = wrong(types.get(*id), v.0, ca.0)?;
+        Some((*index, wrong))
+    });
+    if let Some((index, wrong)) = found.min_by_key(|(index, _)| *index) {
+        commands.insert_resource(Runaway::new(&neurons, index, clock.now(), wrong));
     }
 }

@@ -1,6 +1,7 @@
 //! Timed interventions. Entries act exactly at their time, in the order of the list where times
 //! are equal; whatever they did is kept as events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -114,6 +115,26 @@ pub enum Action {
         /// On.
         on: bool,
     },
+    /// Notes conductances for a later [`Action::Recall`]; [`Protocol::new`] adds it.
+    Remember {
+        /// (cell, lane).
+        channels: Vec<(usize, usize)>,
+    },
+    /// Overwrites conductances by what they were at an earlier time.
+    Recall {
+        /// (cell, lane).
+        channels: Vec<(usize, usize)>,
+        /// The time (ms).
+        from_ms: f64,
+        /// Whether the mRNA follows.
+        mrna: bool,
+    },
+    /// Starts regulation anew from the conductances as they are: time constants of homeostasis,
+    /// mRNA, pools, and integrals as preloaded.
+    Rebase {
+        /// Cells.
+        cells: Vec<usize>,
+    },
     /// Puts cells into a start state: V, Ca, gates at steady state.
     Reset {
         /// Cells.
@@ -182,6 +203,8 @@ pub struct Protocol {
     entries: Vec<Entry>,
     cursor: usize,
     ramps: Vec<ActiveRamp>,
+    /// Conductances (mS/cm²) noted for later, by time (bits), cell and lane.
+    memory: BTreeMap<(u64, usize, usize), f64>,
     /// Events so far, in order of time.
     pub events: Vec<Event>,
     /// The first thing that could not be done, if any: the run stops there.
@@ -189,8 +212,25 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// A protocol of the given entries; equal times keep their order.
-    pub fn new(mut entries: Vec<Entry>) -> Self {
+    /// A protocol of the given entries; equal times keep their order. What is recalled is noted
+    /// before anything else acts at its time.
+    pub fn new(entries: Vec<Entry>) -> Self {
+        let remember = |entry: &Entry| match &entry.action {
+            Action::Recall {
+                channels, from_ms, ..
+            } => Some(Entry {
+                at_ms: *from_ms,
+                action: Action::Remember {
+                    channels: channels.clone(),
+                },
+            }),
+            _ => None,
+        };
+        let mut entries: Vec<Entry> = entries
+            .iter()
+            .filter_map(remember)
+            .chain(entries.iter().cloned())
+            .collect();
         entries.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
         Protocol {
             entries,
@@ -206,6 +246,11 @@ impl Protocol {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
+    }
+
+    /// Whether a ramp is under way, which moves at every control tick.
+    pub fn ramping(&self) -> bool {
+        !self.ramps.is_empty()
     }
 
     /// The entries, by time.
@@ -520,6 +565,45 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
                     meant.for_each(|c| c.on = *on);
                 }
                 note_switch(world, protocol, t_ms, "controller", (*cell, *lane), *on);
+            }
+        }
+        Action::Remember { channels } => {
+            for (cell, lane) in channels {
+                let gbar = Address::Channel(*cell, *lane, ChannelScalar::Gbar);
+                if let Some(g) = address::read(world, gbar) {
+                    protocol.memory.insert((t_ms.to_bits(), *cell, *lane), g);
+                }
+            }
+        }
+        Action::Recall {
+            channels,
+            from_ms,
+            mrna,
+        } => {
+            for (cell, lane) in channels {
+                let noted = protocol.memory.get(&(from_ms.to_bits(), *cell, *lane));
+                if let Some(g) = noted.copied() {
+                    let place = (*cell, *lane);
+                    overwrite(world, protocol, t_ms, "recall", place, g, *mrna);
+                }
+            }
+        }
+        Action::Rebase { cells } => {
+            for cell in cells {
+                let neurons = world.resource::<Neurons>();
+                let (neuron, path) = (neurons.entity(*cell), neurons.name(*cell).to_string());
+                if let Err(error) = assembly::rebase(world, neuron, &path)
+                    && protocol.failure.is_none()
+                {
+                    protocol.failure = Some(format!("rebase: {error}"));
+                }
+                protocol.events.push(Event {
+                    t_ms,
+                    what: "rebase",
+                    path,
+                    old: None,
+                    new: None,
+                });
             }
         }
         Action::Reset { cells, v, ca } => {

@@ -147,6 +147,15 @@ impl Integrator {
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub struct EveryStep;
 
+/// Marker resource: nothing but the engine acts at control ticks, so a stretch may go through them;
+/// who integrates the neurons then senses, regulates and modulates them too. No bit depends on it.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct ThroughTicks;
+
+/// Neuron-steps up to which a stretch goes through control ticks: some hundredths of a second, so
+/// that nobody waits long for its end.
+const LONGEST: u64 = 4_000_000;
+
 /// How far a time may lie from a grid point and still be on the grid, in steps: the rounding of
 /// decimal steps, not a licence.
 const GRID_TOLERANCE: f64 = 1e-6;
@@ -169,6 +178,17 @@ pub struct Clock {
     /// Time of the last regulation.
     regulated_at: f64,
     due: bool,
+}
+
+/// A control tick inside a stretch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tick {
+    /// Grid point.
+    pub step: u64,
+    /// Time (ms).
+    pub t_ms: f64,
+    /// Interval (ms) that regulation has to cover.
+    pub interval: f64,
 }
 
 /// Place of a time on the grid.
@@ -271,6 +291,39 @@ impl Clock {
             .max(self.step + 1)
     }
 
+    /// Last grid point of a stretch that may go through control ticks, with `neurons` neurons.
+    fn through_ticks(&self, neurons: usize) -> u64 {
+        let steps = LONGEST / neurons.max(1) as u64;
+        let ticks = (self.step + steps) as f64 * self.dt / self.control;
+        self.grid_from(ticks.floor() * self.control)
+            .max(self.next_tick())
+    }
+
+    /// Control ticks after now and before grid point `to`.
+    pub(crate) fn ticks_before(&self, to: u64) -> Vec<Tick> {
+        let mut ticks: Vec<Tick> = Vec::new();
+        let grid = (self.ticks + 1..).map(|k| self.grid_from(k as f64 * self.control));
+        for step in grid.take_while(|step| *step < to) {
+            let from = ticks.last().map_or(self.regulated_at, |tick| tick.t_ms);
+            let t_ms = step as f64 * self.dt;
+            // Ticks that lie closer than a step are one.
+            if ticks.last().is_none_or(|tick| tick.step < step) {
+                ticks.push(Tick {
+                    step,
+                    t_ms,
+                    interval: t_ms - from,
+                });
+            }
+        }
+        ticks
+    }
+
+    /// Moves through a control tick at which regulation was done.
+    pub(crate) fn go_through(&mut self, tick: &Tick) {
+        self.go_to(tick.step);
+        self.regulation_done();
+    }
+
     /// Moves to a grid point.
     pub(crate) fn go_to(&mut self, step: u64) {
         self.step = step;
@@ -328,14 +381,20 @@ impl Stretch {
     }
 }
 
+/// What may act at the control ticks of a stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Anything, and in every step.
+    EveryStep,
+    /// Anything: a stretch ends at a control tick.
+    ToTick,
+    /// Only the engine, in so many neurons: a stretch may go through them.
+    ThroughTicks(usize),
+}
+
 /// Plans the next stretch. `protocol` is the next protocol time (ms), `observe` the next time at
 /// which something is read. The end of the run, too, may lie inside a step and then splits it.
-pub fn plan(
-    clock: &Clock,
-    protocol: Option<f64>,
-    observe: Option<f64>,
-    every_step: bool,
-) -> Stretch {
+pub fn plan(clock: &Clock, protocol: Option<f64>, observe: Option<f64>, pace: Pace) -> Stretch {
     let stop = protocol.map_or(clock.end, |t| t.min(clock.end));
     if let Place::Inside(k) = clock.place(stop)
         && k == clock.step
@@ -347,7 +406,11 @@ pub fn plan(
         return Stretch::Rest;
     }
     let (Place::On(before_stop) | Place::Inside(before_stop)) = clock.place(stop);
-    let mut to = before_stop.min(clock.next_tick());
+    let mut to = before_stop.min(match pace {
+        Pace::EveryStep => clock.step + 1,
+        Pace::ToTick => clock.next_tick(),
+        Pace::ThroughTicks(neurons) => clock.through_ticks(neurons),
+    });
     if let Some(t) = observe {
         // Off the grid, both neighbours are read and the value is interpolated.
         let stop = match clock.place(t) {
@@ -356,9 +419,6 @@ pub fn plan(
             Place::Inside(k) => k + 1,
         };
         to = to.min(stop);
-    }
-    if every_step {
-        to = to.min(clock.step + 1);
     }
     Stretch::Whole {
         to: to.max(clock.step + 1),
@@ -429,7 +489,7 @@ pub fn schedule() -> Schedule {
     schedule.add_systems(
         (
             close_regulation,
-            observe::guard,
+            observe::guard.run_if(not(resource_exists::<observe::Runaway>)),
             observe::sample.run_if(not(resource_exists::<observe::Runaway>)),
         )
             .chain()

@@ -76,6 +76,11 @@ impl Csv {
         self.text(row, column).parse().unwrap()
     }
 
+    /// The number in a column by its place, where two columns have one name.
+    pub fn number_at(&self, row: usize, column: usize) -> f64 {
+        self.rows[row][column].parse().unwrap()
+    }
+
     pub fn column(&self, column: &str) -> Vec<f64> {
         let place = self.place(column);
         self.rows

@@ -128,6 +128,11 @@ fn membrane_rate(kind: &CellType, factors: &[Vec<f64>; 2], gbar: &[f64], ca: f64
         let x = to + (from - to) * exp(-RISE / tau.max(INSTANTANEOUS));
         open[gate.lane] *= powi(x, gate.power);
     }
+    for scheme in &kind.schemes {
+        let mut states = scheme.steady(FOOT)[..scheme.len()].to_vec();
+        scheme.advance(&mut states, PEAK, RISE);
+        open[scheme.lane] *= scheme.open_fraction(&states);
+    }
     open.iter().sum::<f64>() / kind.definition.capacitance
 }
 

@@ -14,6 +14,7 @@ use crate::membrane::{AppliedCurrent, Voltage};
 use crate::neuromodulation::{Controller, Modulated};
 use crate::observe::{Armed, Detection};
 use crate::schedule::{Edges, Neurons};
+use crate::scheme::States;
 
 /// A value that cannot be written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -169,6 +170,15 @@ fn read_channel(world: &World, neuron: Entity, lane: usize, scalar: ChannelScala
             let first = parameters_before(world, neuron, lane)?;
             *world.get::<Parameters>(neuron)?.0.get(first + k)?
         }
+        ChannelScalar::State(k) => {
+            let cell = world.get::<CellTypeId>(neuron)?;
+            let places = world
+                .resource::<CellTypes>()
+                .get(*cell)
+                .scheme(lane)?
+                .places();
+            *world.get::<States>(neuron)?.0.get(places)?.get(k)?
+        }
     })
 }
 
@@ -185,8 +195,8 @@ fn parameters_before(world: &World, neuron: Entity, lane: usize) -> Option<usize
     )
 }
 
-/// Writes exactly one scalar; what is derived from it follows at the next stretch. Before the
-/// start, scalars that the start derives are kept for it.
+/// Writes exactly one scalar; what is derived from it follows at the next stretch. The other states
+/// of a kinetic scheme share what a written one leaves, in their proportions. Before the start, scalars that the start derives are kept for it.
 ///
 /// # Errors
 /// The scalar does not exist, or a kinetic parameter gives kinetics that no table can hold.
@@ -302,6 +312,15 @@ fn write_channel(
         }
         ChannelScalar::Pool => modulated(world, neuron, lane).map(|c| c.pool = x),
         ChannelScalar::Integral => modulated(world, neuron, lane).map(|c| c.integral = x),
+        ChannelScalar::State(k) => {
+            let cell = world.get::<CellTypeId>(neuron)?;
+            let scheme = world.resource::<CellTypes>().get(*cell).scheme(lane)?;
+            let places = scheme.places();
+            let old = world.get::<States>(neuron)?.0.get(places.clone())?;
+            let new = scheme.completed(old, &[(k, x)]);
+            world.get_mut::<States>(neuron)?.0[places].copy_from_slice(&new);
+            Some(())
+        }
         ChannelScalar::Parameter(_) => None,
     }
 }

@@ -29,6 +29,8 @@ pub enum ChannelScalar {
     Integral,
     /// Kinetic parameter: its place among the channel's.
     Parameter(usize),
+    /// Fraction of the channels in a state of its kinetic scheme: the place of the state.
+    State(usize),
 }
 
 /// A scalar of a cell.
@@ -147,7 +149,7 @@ impl CellScalar {
 }
 
 impl ChannelScalar {
-    /// All but the parameters, with their names and units.
+    /// All but the parameters and states, with their names and units.
     pub const ALL: [(ChannelScalar, &'static str, &'static str); 5] = [
         (ChannelScalar::Gbar, "gbar", "mS/cm²"),
         (ChannelScalar::Block, "block", "1"),
@@ -165,6 +167,7 @@ impl Address {
                 .iter()
                 .find(|(s, ..)| *s == scalar)
                 .map_or("", |(_, _, unit)| unit),
+            Address::Channel(_, _, ChannelScalar::State(_)) => "1",
             Address::Channel(_, _, scalar) => ChannelScalar::ALL
                 .iter()
                 .find(|(s, ..)| *s == scalar)
@@ -204,6 +207,7 @@ impl Address {
                 | ChannelScalar::Pool
                 | ChannelScalar::Integral
                 | ChannelScalar::Parameter(_) => Domain::Any,
+                ChannelScalar::State(_) => Domain::Fraction,
             },
             Address::Edge(_, scalar) | Address::Bulk(_, _, scalar) => match scalar {
                 EdgeScalar::G => Domain::NotNegative,

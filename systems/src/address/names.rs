@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
-use crate::definition::CellDefinition;
+use crate::definition::{CellDefinition, ChannelDefinition};
 use crate::nearest::nearest;
 
 use super::{Address, CellScalar, ChannelScalar, EdgeScalar};
@@ -17,6 +17,8 @@ pub struct ChannelNames {
     pub name: String,
     /// Kinetic parameters.
     pub parameters: Vec<String>,
+    /// States of its kinetic scheme.
+    pub states: Vec<String>,
     /// Whether homeostasis regulates it.
     pub regulated: bool,
     /// Whether a controller modulates it.
@@ -248,6 +250,7 @@ impl Names {
                                 .parameters
                                 .iter()
                                 .eq(channel.parameters.iter().map(|(p, _)| p))
+                            && known.states == states_of(channel)
                     })
         };
         let channels = self.shapes.iter().rev().find(alike).cloned();
@@ -256,6 +259,7 @@ impl Names {
                 .map(|(lane, (name, channel))| ChannelNames {
                     name: name.clone(),
                     parameters: channel.parameters.iter().map(|(p, _)| p.clone()).collect(),
+                    states: states_of(channel).to_vec(),
                     regulated: among(regulated, lane),
                     modulated: among(modulated, lane),
                 })
@@ -741,8 +745,10 @@ impl Names {
             _ => true,
         });
         let parameters = channel.parameters.iter().enumerate();
+        let states = channel.states.iter().enumerate();
         own.map(|(s, name, _)| (name.to_string(), *s))
             .chain(parameters.map(|(k, name)| (name.clone(), ChannelScalar::Parameter(k))))
+            .chain(states.map(|(k, name)| (name.clone(), ChannelScalar::State(k))))
             .collect()
     }
 
@@ -891,6 +897,11 @@ fn split_edge(owner: &str) -> Option<(&str, &str, bool)> {
         .or_else(|| owner.split_once("--").map(|(a, b)| (a, b, true)))
 }
 
+/// States of a channel's kinetic scheme.
+fn states_of(channel: &ChannelDefinition) -> &[String] {
+    channel.scheme.as_ref().map_or(&[], |scheme| &scheme.states)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -903,6 +914,7 @@ mod tests {
             } else {
                 Vec::new()
             },
+            states: Vec::new(),
             regulated,
             modulated,
         };

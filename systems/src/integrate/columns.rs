@@ -6,18 +6,22 @@ use bevy_ecs::change_detection::ContiguousMut;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 
-use crate::calcium::{Calcium, CalciumIntegral};
-use crate::channels::{Activation, CellTypeId, Effective, Inactivation, RateFactor};
+use crate::calcium::{Calcium, CalciumIntegral, SensedCalcium};
+use crate::channels::{
+    self, Activation, CellTypeId, Effective, Gbar, Inactivation, NegativeConductance, Parameters,
+    RateFactor,
+};
 use crate::membrane::{Input, Voltage};
 use crate::observe::Armed;
 use crate::schedule::NeuronIndex;
+use crate::scheme::States;
 
 /// What the step phases read and write of a neuron of lane width `W`.
 type NeuronData<const W: usize> = (
     &'static CellTypeId,
     &'static NeuronIndex,
     &'static RateFactor<W>,
-    &'static Effective<W>,
+    &'static mut Effective<W>,
     &'static Input,
     &'static mut Voltage,
     &'static mut Calcium,
@@ -25,6 +29,17 @@ type NeuronData<const W: usize> = (
     &'static mut Activation<W>,
     &'static mut Inactivation<W>,
     &'static mut Armed,
+    Option<&'static mut States>,
+    Regulation<W>,
+);
+
+/// What regulation reads and writes besides.
+type Regulation<const W: usize> = (
+    &'static Parameters,
+    &'static NegativeConductance,
+    &'static channels::Block<W>,
+    &'static mut SensedCalcium,
+    &'static mut Gbar<W>,
 );
 
 /// The neurons of all lane widths.
@@ -67,18 +82,41 @@ fn slices<'a, const W: usize, F: bevy_ecs::query::ArchetypeFilter>(
     };
     tables
         .map(
-            |(kind, index, rate, effective, input, v, ca, integral, m, h, armed)| Columns {
+            |(
                 kind,
                 index,
                 rate,
                 effective,
                 input,
-                voltage: ContiguousMut::split(v).0,
-                calcium: ContiguousMut::split(ca).0,
-                integral: ContiguousMut::split(integral).0,
-                activation: ContiguousMut::split(m).0,
-                inactivation: ContiguousMut::split(h).0,
-                armed: ContiguousMut::split(armed).0,
+                v,
+                ca,
+                integral,
+                m,
+                h,
+                armed,
+                states,
+                regulation,
+            )| {
+                let (parameters, negative, block, sensed, gbar) = regulation;
+                Columns {
+                    kind,
+                    index,
+                    rate,
+                    effective: ContiguousMut::split(effective).0,
+                    input,
+                    voltage: ContiguousMut::split(v).0,
+                    calcium: ContiguousMut::split(ca).0,
+                    integral: ContiguousMut::split(integral).0,
+                    activation: ContiguousMut::split(m).0,
+                    inactivation: ContiguousMut::split(h).0,
+                    armed: ContiguousMut::split(armed).0,
+                    states: states.map(|states| ContiguousMut::split(states).0),
+                    parameters,
+                    negative,
+                    block,
+                    sensed: ContiguousMut::split(sensed).0,
+                    gbar: ContiguousMut::split(gbar).0,
+                }
             },
         )
         .collect()
@@ -93,7 +131,7 @@ pub struct Columns<'a, const W: usize> {
     /// Per-cell factors on rates.
     pub rate: &'a [RateFactor<W>],
     /// Conductances as felt.
-    pub effective: &'a [Effective<W>],
+    pub effective: &'a mut [Effective<W>],
     /// Input held over the stretch.
     pub input: &'a [Input],
     /// Voltages (mV).
@@ -108,6 +146,18 @@ pub struct Columns<'a, const W: usize> {
     pub inactivation: &'a mut [Inactivation<W>],
     /// Whether spike detection is armed.
     pub armed: &'a mut [Armed],
+    /// States of kinetic schemes, where the cell types have any.
+    pub states: Option<&'a mut [States]>,
+    /// Kinetic parameters.
+    pub parameters: &'a [Parameters],
+    /// What regulated conductances do below zero.
+    pub negative: &'a [NegativeConductance],
+    /// Factors on currents.
+    pub block: &'a [channels::Block<W>],
+    /// Calcium as sensed.
+    pub sensed: &'a mut [SensedCalcium],
+    /// Maximal conductances.
+    pub gbar: &'a mut [Gbar<W>],
 }
 
 impl<'a, const W: usize> Columns<'a, W> {
@@ -123,17 +173,21 @@ impl<'a, const W: usize> Columns<'a, W> {
 
     /// Cuts off everything from row `at`.
     pub fn split_at(self, at: usize) -> (Columns<'a, W>, Columns<'a, W>) {
+        let (effective, effective_b) = self.effective.split_at_mut(at);
         let (voltage, voltage_b) = self.voltage.split_at_mut(at);
         let (calcium, calcium_b) = self.calcium.split_at_mut(at);
         let (integral, integral_b) = self.integral.split_at_mut(at);
         let (activation, activation_b) = self.activation.split_at_mut(at);
         let (inactivation, inactivation_b) = self.inactivation.split_at_mut(at);
         let (armed, armed_b) = self.armed.split_at_mut(at);
+        let (states, states_b) = self.states.map(|states| states.split_at_mut(at)).unzip();
+        let (sensed, sensed_b) = self.sensed.split_at_mut(at);
+        let (gbar, gbar_b) = self.gbar.split_at_mut(at);
         let first = Columns {
             kind: &self.kind[..at],
             index: &self.index[..at],
             rate: &self.rate[..at],
-            effective: &self.effective[..at],
+            effective,
             input: &self.input[..at],
             voltage,
             calcium,
@@ -141,12 +195,18 @@ impl<'a, const W: usize> Columns<'a, W> {
             activation,
             inactivation,
             armed,
+            states,
+            parameters: &self.parameters[..at],
+            negative: &self.negative[..at],
+            block: &self.block[..at],
+            sensed,
+            gbar,
         };
         let second = Columns {
             kind: &self.kind[at..],
             index: &self.index[at..],
             rate: &self.rate[at..],
-            effective: &self.effective[at..],
+            effective: effective_b,
             input: &self.input[at..],
             voltage: voltage_b,
             calcium: calcium_b,
@@ -154,6 +214,12 @@ impl<'a, const W: usize> Columns<'a, W> {
             activation: activation_b,
             inactivation: inactivation_b,
             armed: armed_b,
+            states: states_b,
+            parameters: &self.parameters[at..],
+            negative: &self.negative[at..],
+            block: &self.block[at..],
+            sensed: sensed_b,
+            gbar: gbar_b,
         };
         (first, second)
     }

@@ -16,34 +16,39 @@ use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 
 use super::Planned;
-use super::block::Block;
+use super::block::{Block, Regulators};
 use super::columns::{AllColumns, Columns, NeuronTables};
 use super::dispatch::{self, Kernel};
 use super::kernel::{self, BlockSums, KernelType, Kinetics, Scratch, Step};
 use super::plan::{BlockPlan, Group, PartPlan, PiecePlan, Plan, SiteBlock};
-use crate::channels::CellTypes;
+use crate::channels::{CellTypeId, CellTypes};
 use crate::coupling::{Coupling, Kinds};
+use crate::homeostasis::{BelowZero, Homeostat};
 use crate::math;
-use crate::observe::{Detection, Spike, Spikes};
-use crate::schedule::{Clock, Neurons, Stretch};
+use crate::neuromodulation::Controller;
+use crate::observe::{Detection, Runaway, Spike, Spikes, Wrong, wrong};
+use crate::parallel::each;
+use crate::schedule::{Clock, NeuronIndex, Neurons, Stretch, Tick};
 use crate::simd::{Eight, LANES, Real, Row, Simd, Task};
 use crate::table::locate;
 
 /// The steps of a stretch.
 #[derive(Clone, Copy, Debug)]
-pub struct Steps {
+pub struct Steps<'a> {
     template: Step,
     /// Grid point of the first step.
     first: u64,
     count: u64,
+    /// Control ticks after all but the last of them.
+    ticks: &'a [Tick],
 }
 
-impl Steps {
-    fn new(clock: &Clock, stretch: Stretch, detection: Detection) -> Self {
+impl<'a> Steps<'a> {
+    fn new(clock: &Clock, planned: &'a Planned, detection: Detection) -> Self {
         let now = clock.now();
-        let (dt, count, kinetics) = match stretch {
+        let (dt, count, kinetics) = match planned.stretch {
             Stretch::Whole { to } => (clock.dt(), to - clock.step(), Kinetics::Tables),
-            _ => (stretch.end(clock) - now, 1, Kinetics::Direct),
+            stretch => (stretch.end(clock) - now, 1, Kinetics::Direct),
         };
         Steps {
             template: Step {
@@ -54,7 +59,23 @@ impl Steps {
             },
             first: clock.step(),
             count,
+            ticks: &planned.ticks,
         }
+    }
+
+    /// The steps before each control tick, and those after the last.
+    fn intervals(&self) -> impl Iterator<Item = (Range<u64>, Option<&'a Tick>)> {
+        let first = self.first;
+        let ends = self
+            .ticks
+            .iter()
+            .map(move |tick| (tick.step - first, Some(tick)));
+        let mut from = 0;
+        ends.chain([(self.count, None)]).map(move |(to, tick)| {
+            let steps = from..to;
+            from = to;
+            (steps, tick)
+        })
     }
 
     #[inline(always)]
@@ -77,7 +98,9 @@ struct Types<'a> {
 /// What all neurons of a stretch share.
 pub struct Shared<'a> {
     types: Types<'a>,
+    cells: &'a CellTypes,
     kinds: &'a Kinds,
+    coupling: &'a Coupling,
 }
 
 /// V (mV) and s of a piece, by block. The last row of s is 0, for edges that are not there.
@@ -95,7 +118,17 @@ struct Part<'a> {
     sixteen: Vec<Block<'a, 16>>,
     thirty_two: Vec<Block<'a, 32>>,
     work: PartWork,
+    told: Told,
+}
+
+/// What a part has to tell of a stretch.
+#[derive(Default)]
+struct Told {
     spikes: Vec<Spike>,
+    /// Lanes that were below zero at a time (ms).
+    falls: Vec<(NeuronIndex, u32, f64)>,
+    /// What went wrong first, and when (ms).
+    wrong: Option<(NeuronIndex, f64, Wrong)>,
 }
 
 /// What a part needs in a step.
@@ -110,7 +143,6 @@ struct PartWork {
 
 /// A piece for a stretch.
 struct Piece<'a> {
-    plan: &'a PiecePlan,
     parts: Vec<Part<'a>>,
     now: Signals,
     next: Signals,
@@ -174,7 +206,7 @@ pub struct PartStep<'p, 'a> {
 pub struct PieceSteps<'p, 'a> {
     piece: &'p mut Piece<'a>,
     shared: &'p Shared<'p>,
-    steps: &'p Steps,
+    steps: &'p Steps<'p>,
 }
 
 impl Task for PieceSteps<'_, '_> {
@@ -183,19 +215,26 @@ impl Task for PieceSteps<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let piece = self.piece;
-        for k in 0..self.steps.count {
-            let step = self.steps.get(k);
-            for part in &mut piece.parts {
-                simd.call(PartStep {
-                    voltage: &mut piece.next.voltage[part.plan.blocks.clone()],
-                    release: &mut piece.next.release[part.plan.sites.clone()],
-                    part,
-                    shared: self.shared,
-                    step: &step,
-                    now: &piece.now,
-                });
+        for (steps, tick) in self.steps.intervals() {
+            for k in steps {
+                let step = self.steps.get(k);
+                for part in &mut piece.parts {
+                    simd.call(PartStep {
+                        voltage: &mut piece.next.voltage[part.plan.blocks.clone()],
+                        release: &mut piece.next.release[part.plan.sites.clone()],
+                        part,
+                        shared: self.shared,
+                        step: &step,
+                        now: &piece.now,
+                    });
+                }
+                std::mem::swap(&mut piece.now, &mut piece.next);
             }
-            std::mem::swap(&mut piece.now, &mut piece.next);
+            if let Some(tick) = tick {
+                for part in &mut piece.parts {
+                    part.regulate(tick, self.shared, &piece.now.voltage);
+                }
+            }
         }
     }
 }
@@ -312,7 +351,7 @@ impl PartStep<'_, '_> {
                         new: &mut self.voltage[range.clone()],
                         sums: &mut part.work.sums[range],
                         scratch: &mut part.work.scratch,
-                        spikes: &mut part.spikes,
+                        spikes: &mut part.told.spikes,
                         phases,
                     });
                 }
@@ -480,33 +519,171 @@ impl<'a, const W: usize> Rows<'a, W> {
         Rows(columns.into_iter().map(Some).collect())
     }
 
-    fn block(
+    fn take(
         &mut self,
         plan: &BlockPlan,
-        types: &[Option<KernelType<W>>],
-        voltage: &mut Row,
-    ) -> Option<Block<'a, W>> {
+        regulators: &mut [Regulators<'a>],
+    ) -> Option<BlockRows<'a, W>> {
         let rest = self.0[plan.table].take()?;
         let (rows, rest) = rest.split_at(plan.len);
         self.0[plan.table] = Some(rest);
-        let ty = types[rows.kind[0].0 as usize].as_ref()?;
-        Some(Block::new(rows, ty, voltage))
+        let own = |index: &NeuronIndex| regulators.get_mut(index.0 as usize).map(std::mem::take);
+        let own: Vec<_> = rows.index.iter().filter_map(own).collect();
+        let any = own.iter().any(|regulators| !regulators.is_empty());
+        Some((rows, if any { own } else { Vec::new() }))
     }
 }
 
 /// Rows of all lane widths.
 struct AllRows<'a> {
+    /// By neuron; none where none is asked for.
+    regulators: Vec<Regulators<'a>>,
     eight: Rows<'a, 8>,
     sixteen: Rows<'a, 16>,
     thirty_two: Rows<'a, 32>,
 }
 
+/// Rows of a block and what regulates its neurons.
+type BlockRows<'a, const W: usize> = (Columns<'a, W>, Vec<Regulators<'a>>);
+
+/// Rows of a part, by block.
+#[derive(Default)]
+struct PartRows<'a> {
+    eight: Vec<BlockRows<'a, 8>>,
+    sixteen: Vec<BlockRows<'a, 16>>,
+    thirty_two: Vec<BlockRows<'a, 32>>,
+}
+
+impl<'a> AllRows<'a> {
+    fn take(&mut self, plan: &[BlockPlan]) -> PartRows<'a> {
+        let mut rows = PartRows::default();
+        for block in plan {
+            match block.width {
+                0 => rows
+                    .eight
+                    .extend(self.eight.take(block, &mut self.regulators)),
+                1 => rows
+                    .sixteen
+                    .extend(self.sixteen.take(block, &mut self.regulators)),
+                _ => rows
+                    .thirty_two
+                    .extend(self.thirty_two.take(block, &mut self.regulators)),
+            }
+        }
+        rows
+    }
+}
+
+impl<'a> Part<'a> {
+    /// Reads the rows; their voltages (mV) go to `voltage`, one row a block.
+    fn new(
+        (plan, piece): (&'a PartPlan, &'a PiecePlan),
+        rows: PartRows<'a>,
+        types: &Types,
+        voltage: &mut [Row],
+        work: PartWork,
+    ) -> Self {
+        let mut voltage = voltage.iter_mut();
+        Part {
+            plan,
+            piece,
+            eight: blocks(rows.eight, &types.eight, &mut voltage),
+            sixteen: blocks(rows.sixteen, &types.sixteen, &mut voltage),
+            thirty_two: blocks(rows.thirty_two, &types.thirty_two, &mut voltage),
+            work,
+            told: Told::default(),
+        }
+    }
+
+    /// Senses, regulates and modulates at a control tick, and looks for what is wrong.
+    fn regulate(&mut self, tick: &Tick, shared: &Shared, voltage: &[Row]) {
+        let mut voltage = voltage[self.plan.blocks.clone()].iter();
+        let Shared { types, cells, .. } = shared;
+        let told = &mut self.told;
+        regulate(
+            &mut self.eight,
+            &types.eight,
+            cells,
+            tick,
+            &mut voltage,
+            told,
+        );
+        regulate(
+            &mut self.sixteen,
+            &types.sixteen,
+            cells,
+            tick,
+            &mut voltage,
+            told,
+        );
+        regulate(
+            &mut self.thirty_two,
+            &types.thirty_two,
+            cells,
+            tick,
+            &mut voltage,
+            told,
+        );
+    }
+
+    /// Gives V and all else back to the columns; what is left is what it tells and the memory.
+    fn store(self, types: &Types, voltage: &[Row]) -> (Told, PartWork) {
+        let mut voltage = voltage.iter();
+        store(self.eight, &types.eight, &mut voltage);
+        store(self.sixteen, &types.sixteen, &mut voltage);
+        store(self.thirty_two, &types.thirty_two, &mut voltage);
+        (self.told, self.work)
+    }
+}
+
+/// Senses, regulates and modulates at a control tick; each block takes the next voltages.
+fn regulate<'v, const W: usize>(
+    blocks: &mut [Block<W>],
+    types: &[Option<KernelType<W>>],
+    cells: &CellTypes,
+    tick: &Tick,
+    voltage: &mut impl Iterator<Item = &'v Row>,
+    told: &mut Told,
+) {
+    for (block, v) in blocks.iter_mut().zip(voltage) {
+        let Some(ty) = &types[block.kind] else {
+            continue;
+        };
+        let cell = cells.get(CellTypeId(block.kind as u32));
+        let falls = &mut told.falls;
+        block.regulate(tick, cell, ty, |index, lanes| {
+            falls.push((index, lanes, tick.t_ms))
+        });
+        if told.wrong.is_none_or(|(_, t_ms, _)| t_ms == tick.t_ms) {
+            for (k, index) in block.index.iter().enumerate() {
+                let first = told.wrong.is_none_or(|(known, ..)| *index < known);
+                if let Some(wrong) = wrong(cell, v[k], block.calcium[k]).filter(|_| first) {
+                    told.wrong = Some((*index, tick.t_ms, wrong));
+                }
+            }
+        }
+    }
+}
+
+/// Reads rows into blocks; each fills the next row of voltages.
+fn blocks<'a, 'v, const W: usize>(
+    rows: Vec<BlockRows<'a, W>>,
+    types: &[Option<KernelType<W>>],
+    voltage: &mut impl Iterator<Item = &'v mut Row>,
+) -> Vec<Block<'a, W>> {
+    let rows = rows.into_iter().zip(voltage);
+    rows.filter_map(|((rows, regulators), voltage)| {
+        let ty = types[rows.kind[0].0 as usize].as_ref()?;
+        Some(Block::new(rows, ty, regulators, voltage))
+    })
+    .collect()
+}
+
 impl<'a> Piece<'a> {
     fn new(
         plan: &'a PiecePlan,
-        rows: &mut AllRows<'a>,
-        types: &Types,
-        coupling: &Coupling,
+        rows: Vec<PartRows<'a>>,
+        shared: &Shared,
         work: &mut PieceWork,
     ) -> Self {
         let PieceWork {
@@ -516,43 +693,20 @@ impl<'a> Piece<'a> {
         } = std::mem::take(work);
         for (row, site) in now.release.iter_mut().zip(&plan.sites) {
             for (s, origin) in row.iter_mut().zip(&site.origin) {
-                *s = coupling.sites[*origin as usize].s;
+                *s = shared.coupling.sites[*origin as usize].s;
             }
         }
-        let parts = plan.parts.iter().zip(parts).map(|(part, work)| {
-            let blocks = part.blocks.clone().zip(&plan.blocks[part.blocks.clone()]);
-            let mut this = Part {
-                plan: part,
-                piece: plan,
-                eight: Vec::new(),
-                sixteen: Vec::new(),
-                thirty_two: Vec::new(),
-                work,
-                spikes: Vec::new(),
-            };
-            for (at, block) in blocks {
-                let v = &mut now.voltage[at];
-                match block.width {
-                    0 => this.eight.extend(rows.eight.block(block, &types.eight, v)),
-                    1 => {
-                        let block = rows.sixteen.block(block, &types.sixteen, v);
-                        this.sixteen.extend(block);
-                    }
-                    _ => {
-                        let block = rows.thirty_two.block(block, &types.thirty_two, v);
-                        this.thirty_two.extend(block);
-                    }
-                }
-            }
-            this
+        let mut voltage = &mut now.voltage[..];
+        let parts = plan.parts.iter().zip(parts).zip(rows);
+        let parts = parts.map(|((part, work), rows)| {
+            let (own, rest) = std::mem::take(&mut voltage).split_at_mut(part.blocks.len());
+            voltage = rest;
+            (part, rows, own, work)
         });
-        let parts = parts.collect();
-        Piece {
-            plan,
-            parts,
-            now,
-            next,
-        }
+        let parts = each(parts, 1, |(part, rows, voltage, work)| {
+            Part::new((part, plan), rows, &shared.types, voltage, work)
+        });
+        Piece { parts, now, next }
     }
 
     /// Takes the piece through all steps.
@@ -571,55 +725,57 @@ impl<'a> Piece<'a> {
 
     /// Takes the parts through all steps; they meet after each.
     fn run_together(&mut self, kernel: Kernel, shared: &Shared, steps: &Steps) {
-        for k in 0..steps.count {
-            let step = steps.get(k);
-            let mut voltage = &mut self.next.voltage[..];
-            let mut release = &mut self.next.release[..];
-            let mut runs = Vec::with_capacity(self.parts.len());
-            for part in &mut self.parts {
-                let (own_voltage, rest) = voltage.split_at_mut(part.plan.blocks.len());
-                voltage = rest;
-                let (own_release, rest) = release.split_at_mut(part.plan.sites.len());
-                release = rest;
-                runs.push(PartStep {
-                    part,
-                    shared,
-                    step: &step,
-                    now: &self.now,
-                    voltage: own_voltage,
-                    release: own_release,
-                });
+        for (interval, tick) in steps.intervals() {
+            for k in interval {
+                self.step_together(kernel, shared, &steps.get(k));
             }
-            runs.into_par_iter()
-                .for_each(|run| dispatch::run(kernel, run));
-            std::mem::swap(&mut self.now, &mut self.next);
+            if let Some(tick) = tick {
+                let voltage = &self.now.voltage;
+                let parts = self.parts.par_iter_mut();
+                parts.for_each(|part| part.regulate(tick, shared, voltage));
+            }
         }
     }
 
-    /// Gives V and all else back to the columns, s to the sites and the memory to the workspace;
-    /// what is left are the spikes.
-    fn store(
-        self,
-        types: &Types,
-        coupling: &mut Coupling,
-        work: &mut PieceWork,
-        spikes: &mut Vec<Spike>,
-    ) {
-        for (row, site) in self.now.release.iter().zip(&self.plan.sites) {
-            for (s, origin) in row.iter().zip(&site.origin) {
-                coupling.sites[*origin as usize].s = *s;
-            }
+    /// Takes the parts through a step.
+    fn step_together(&mut self, kernel: Kernel, shared: &Shared, step: &Step) {
+        let mut voltage = &mut self.next.voltage[..];
+        let mut release = &mut self.next.release[..];
+        let mut runs = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            let (own_voltage, rest) = voltage.split_at_mut(part.plan.blocks.len());
+            voltage = rest;
+            let (own_release, rest) = release.split_at_mut(part.plan.sites.len());
+            release = rest;
+            runs.push(PartStep {
+                part,
+                shared,
+                step,
+                now: &self.now,
+                voltage: own_voltage,
+                release: own_release,
+            });
         }
-        let mut voltage = self.now.voltage.iter();
-        for part in self.parts {
-            spikes.extend(part.spikes);
-            store(part.eight, &types.eight, &mut voltage);
-            store(part.sixteen, &types.sixteen, &mut voltage);
-            store(part.thirty_two, &types.thirty_two, &mut voltage);
-            work.parts.push(part.work);
-        }
-        work.now = self.now;
-        work.next = self.next;
+        runs.into_par_iter()
+            .for_each(|run| dispatch::run(kernel, run));
+        std::mem::swap(&mut self.now, &mut self.next);
+    }
+
+    /// Gives V and all else but s back to the columns and the memory to the workspace; what is left
+    /// is what the parts tell.
+    fn store(self, types: &Types, work: &mut PieceWork) -> Vec<Told> {
+        let voltage = &self.now.voltage;
+        let parts = each(self.parts.into_iter(), 1, |part| {
+            let blocks = part.plan.blocks.clone();
+            part.store(types, &voltage[blocks])
+        });
+        let (told, memory) = parts.into_iter().unzip();
+        *work = PieceWork {
+            now: self.now,
+            next: self.next,
+            parts: memory,
+        };
+        told
     }
 }
 
@@ -636,6 +792,13 @@ fn store<'v, const W: usize>(
     }
 }
 
+/// What regulates a neuron.
+type Regulated = (
+    &'static NeuronIndex,
+    Option<&'static mut Homeostat>,
+    Option<&'static mut Controller>,
+);
+
 /// System: advances the world by the planned stretch.
 pub fn advance(
     mut tables: NeuronTables,
@@ -650,8 +813,11 @@ pub fn advance(
     mut workspace: ResMut<Workspace>,
     mut coupling: ResMut<Coupling>,
     mut spikes: ResMut<Spikes>,
+    mut below: ResMut<BelowZero>,
+    mut regulated: Query<Regulated, Or<(With<Homeostat>, With<Controller>)>>,
+    mut commands: Commands,
 ) {
-    let steps = Steps::new(&clock, planned.0, *detection);
+    let steps = Steps::new(&clock, &planned, *detection);
     let columns = tables.columns();
     let (plans, generation) = plan.renew(&columns, &coupling, &kinds, &neurons);
     let work = workspace.of(plans, generation);
@@ -662,32 +828,62 @@ pub fn advance(
             sixteen: kernel::kernel_types(&types, step, &columns.sixteen),
             thirty_two: kernel::kernel_types(&types, step, &columns.thirty_two),
         },
+        cells: &types,
         kinds: &kinds,
+        coupling: &coupling,
     };
     let AllColumns {
         eight,
         sixteen,
         thirty_two,
     } = columns;
+    let mut regulators = Vec::new();
+    if !steps.ticks.is_empty() && !regulated.is_empty() {
+        regulators.resize_with(neurons.len(), Regulators::default);
+        for (index, homeostat, controller) in &mut regulated {
+            regulators[index.0 as usize] = Regulators {
+                homeostat: homeostat.map(Mut::into_inner),
+                controller: controller.map(Mut::into_inner),
+            };
+        }
+    }
     let mut rows = AllRows {
+        regulators,
         eight: Rows::new(eight),
         sixteen: Rows::new(sixteen),
         thirty_two: Rows::new(thirty_two),
     };
-    let mut pieces: Vec<Piece> = plans
-        .iter()
-        .zip(work.iter_mut())
-        .map(|(plan, work)| Piece::new(plan, &mut rows, &shared.types, &coupling, work))
-        .collect();
-    match pieces.as_mut_slice() {
-        [piece] => piece.run(*kernel, &shared, &steps),
-        pieces => pieces
-            .par_iter_mut()
-            .for_each(|piece| piece.run(*kernel, &shared, &steps)),
+    let tasks = plans.iter().zip(work.iter_mut()).map(|(plan, work)| {
+        let parts = plan.parts.iter();
+        let rows = parts.map(|part| rows.take(&plan.blocks[part.blocks.clone()]));
+        (plan, rows.collect(), work)
+    });
+    let found = each(tasks, 1, |(plan, rows, work)| {
+        let mut piece = Piece::new(plan, rows, &shared, work);
+        piece.run(*kernel, &shared, &steps);
+        piece.store(&shared.types, work)
+    });
+    for (plan, work) in plans.iter().zip(work) {
+        for (row, site) in work.now.release.iter().zip(&plan.sites) {
+            for (s, origin) in row.iter().zip(&site.origin) {
+                coupling.sites[*origin as usize].s = *s;
+            }
+        }
     }
     let first = spikes.list.len();
-    for (piece, work) in pieces.into_iter().zip(work) {
-        piece.store(&shared.types, &mut coupling, work, &mut spikes.list);
+    let mut wrong = Vec::new();
+    for told in found.into_iter().flatten() {
+        spikes.list.extend(told.spikes);
+        wrong.extend(told.wrong);
+        for (index, lanes, t_ms) in told.falls {
+            below.note(index, lanes, t_ms);
+        }
+    }
+    let earliest = |a: &(NeuronIndex, f64, Wrong), b: &(NeuronIndex, f64, Wrong)| {
+        a.1.total_cmp(&b.1).then(a.0.cmp(&b.0))
+    };
+    if let Some((index, t_ms, wrong)) = wrong.into_iter().min_by(earliest) {
+        commands.insert_resource(Runaway::new(&neurons, index, t_ms, wrong));
     }
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
 }

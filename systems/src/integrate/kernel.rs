@@ -18,7 +18,8 @@ use crate::kinetics::{Lanes, Program, Variables};
 use crate::math;
 use crate::membrane;
 use crate::observe::{Detection, Spike};
-use crate::simd::{Eight, LANES, Real, Row, Simd};
+use crate::scheme::{MAX_STATES, Scheme};
+use crate::simd::{Eight, LANES, Real, Row, Simd, Task};
 use crate::table::locate;
 
 /// How a step finds gates.
@@ -72,6 +73,17 @@ struct ApartGate<'a> {
     power: u8,
 }
 
+/// A kinetic scheme, whose states are moved with lanes neurons.
+struct KernelScheme<'a> {
+    scheme: &'a Scheme,
+    /// Its channel's place among those apart.
+    place: usize,
+    /// Probabilities of its table, two and their rises at a time.
+    rows: &'a [[f64; 4]],
+    /// Whether the table serves the step.
+    tables: bool,
+}
+
 /// A cell type as the kernel of lane width `W` reads it.
 pub struct KernelType<'a, const W: usize> {
     cell: &'a CellType,
@@ -86,6 +98,7 @@ pub struct KernelType<'a, const W: usize> {
     apart_gates: Vec<ApartGate<'a>>,
     /// Steady state and second column of the apart gates by bin, each with its rise.
     apart_rows: &'a [[f64; 4]],
+    schemes: Vec<KernelScheme<'a>>,
     /// Place of each lane in `apart`, if it is there.
     apart_place: [Option<usize>; W],
     /// Lanes that carry calcium.
@@ -103,6 +116,7 @@ impl<'a, const W: usize> KernelType<'a, W> {
             true => cell.apart_lanes().collect(),
             false => (0..cell.channels()).collect(),
         };
+        let place = |lane: usize| lanes.iter().position(|l| *l == lane);
         let of = |lane: usize| cell.gates.iter().filter(move |gate| gate.lane == lane);
         let mut powers = [[[0; CHUNKS]; 3]; 2];
         for slot in 0..2 {
@@ -126,7 +140,18 @@ impl<'a, const W: usize> KernelType<'a, W> {
                 .map(|gate| ApartGate::new(gate, tables))
                 .collect(),
             apart_rows: cell.apart.numbers().as_chunks().0,
-            apart_place: std::array::from_fn(|lane| lanes.iter().position(|l| *l == lane)),
+            schemes: cell
+                .schemes
+                .iter()
+                .zip(cell.schemes.iter().filter_map(|scheme| place(scheme.lane)))
+                .map(|(scheme, place)| KernelScheme {
+                    scheme,
+                    place,
+                    rows: scheme.table.numbers().as_chunks().0,
+                    tables,
+                })
+                .collect(),
+            apart_place: std::array::from_fn(place),
             carriers: (0..cell.channels())
                 .filter(|lane| cell.carries_calcium[*lane] != 0.0)
                 .collect(),
@@ -145,6 +170,11 @@ impl<'a, const W: usize> KernelType<'a, W> {
     pub fn apart_gates(&self) -> impl Iterator<Item = (usize, usize)> {
         let all = self.apart.iter();
         all.flat_map(|(lane, gates)| (0..*gates).map(move |slot| (slot, *lane)))
+    }
+
+    /// Number of states of its kinetic schemes.
+    pub fn states(&self) -> usize {
+        self.cell.states()
     }
 
     /// Lanes that carry calcium and are not apart.
@@ -303,6 +333,91 @@ fn apart<S: Simd, const W: usize>(
     }
 }
 
+/// The kinetic schemes of a block in a step: their states move, their conductances go to the work
+/// space. A function of its own, which leaves that of cells without schemes as it is.
+struct Schemes<'p, 'a, const W: usize> {
+    block: &'p mut Block<'a, W>,
+    ty: &'p KernelType<'p, W>,
+    dt: f64,
+    v: &'p Row,
+    t: &'p mut Scratch,
+}
+
+impl<const W: usize> Task for Schemes<'_, '_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for this in &self.ty.schemes {
+            let states = &mut self.block.states[this.scheme.places()];
+            if this.tables {
+                move_tabulated(simd, this, states, self.v);
+            } else {
+                move_directly(this.scheme, states, self.v, self.dt);
+            }
+            let mut open = Eight::splat(simd, 0.0);
+            for (state, conducts) in states.iter().zip(&this.scheme.conducting) {
+                if *conducts {
+                    open = open + Eight::load(simd, state);
+                }
+            }
+            let [membrane, influx] = &self.block.apart[this.place];
+            let [g, g_influx] = &mut self.t.apart[this.place];
+            (open * Eight::load(simd, membrane)).store(g);
+            (open * Eight::load(simd, influx)).store(g_influx);
+        }
+    }
+}
+
+/// Moves the states of a scheme by the table.
+#[inline(always)]
+fn move_tabulated<S: Simd>(simd: S, this: &KernelScheme, states: &mut [Row], v: &Row) {
+    let (bins, weight) = locate(Eight::load(simd, v));
+    let zero = Eight::splat(simd, 0.0);
+    let n = states.len().min(MAX_STATES);
+    let (mut before, mut after) = ([zero; MAX_STATES], [zero; MAX_STATES]);
+    for k in 0..n {
+        before[k] = Eight::load(simd, &states[k]);
+    }
+    let pairs = n * (n - 1) / 2;
+    let (mut to, mut from) = (1, 0);
+    for pair in 0..pairs {
+        let mut rows = [&this.rows[0]; LANES];
+        for k in 0..LANES {
+            rows[k] = &this.rows[bins[k] as usize * pairs + pair];
+        }
+        let [a, a_rise, b, b_rise] = zero.columns(rows);
+        for probability in [a_rise.mul_add(weight, a), b_rise.mul_add(weight, b)] {
+            after[to] = probability.mul_add(before[from], after[to]);
+            from += 1;
+            if from == n {
+                (to, from) = (to + 1, 0);
+            }
+        }
+    }
+    let mut rest = Eight::splat(simd, 1.0);
+    for k in 1..n {
+        rest = rest - after[k];
+        after[k].store(&mut states[k]);
+    }
+    zero.if_less(rest, rest, zero).store(&mut states[0]);
+}
+
+/// Moves the states of a scheme by `dt` (ms) without the table.
+#[inline(never)]
+fn move_directly(scheme: &Scheme, states: &mut [Row], v: &Row, dt: f64) {
+    for k in 0..LANES {
+        let mut p = [0.0; MAX_STATES];
+        for (p, row) in p.iter_mut().zip(&*states) {
+            *p = row[k];
+        }
+        scheme.advance(&mut p[..states.len()], v[k], dt);
+        for (row, p) in states.iter_mut().zip(p) {
+            row[k] = p;
+        }
+    }
+}
+
 /// x to a power below eight.
 #[inline(always)]
 fn power<S: Simd>(x: Eight<S>, n: u8) -> Eight<S> {
@@ -400,6 +515,16 @@ fn gates<S: Simd, const W: usize>(
 ) -> Sums<S> {
     let (bins, weight) = locate(v);
     apart(block, ty, step, [v, ca], (&bins, weight), t);
+    if !ty.schemes.is_empty() {
+        let v = &v.array();
+        simd.call(Schemes {
+            block,
+            ty,
+            dt: step.dt,
+            v,
+            t,
+        });
+    }
     if !block.same_influx && t.open.len() < LANES * W {
         t.open.resize(LANES * W, 0.0);
     }

@@ -22,32 +22,59 @@ pub use reference::Reference;
 
 use crate::observe::Observers;
 use crate::protocol::Protocol;
-use crate::schedule::{Clock, EveryStep, Integrator, Stretch, plan};
+use crate::schedule::{
+    Clock, EveryStep, Integrator, Neurons, Pace, Stretch, ThroughTicks, Tick, plan,
+};
 
 /// Scratch: the stretch under way.
-#[derive(Resource, Clone, Copy, Debug)]
-pub struct Planned(pub Stretch);
+#[derive(Resource, Clone, Debug)]
+pub struct Planned {
+    /// What it consists of.
+    pub stretch: Stretch,
+    /// Control ticks inside it, at which the integrator regulates.
+    pub ticks: Vec<Tick>,
+}
+
+impl Default for Planned {
+    fn default() -> Self {
+        Planned {
+            stretch: Stretch::Rest,
+            ticks: Vec::new(),
+        }
+    }
+}
 
 /// System: plans the next stretch.
 pub fn plan_stretch(
     clock: Res<Clock>,
     protocol: Res<Protocol>,
     observers: Res<Observers>,
-    every_step: Option<Res<EveryStep>>,
+    integrator: Res<Integrator>,
+    neurons: Res<Neurons>,
+    (every_step, through): (Option<Res<EveryStep>>, Option<Res<ThroughTicks>>),
     mut planned: ResMut<Planned>,
 ) {
-    planned.0 = plan(
-        &clock,
-        protocol.next_time(),
-        observers.next_time(&clock),
-        every_step.is_some(),
-    );
+    let alone = *integrator == Integrator::Exponential && !protocol.ramping();
+    let pace = match (every_step, through) {
+        (Some(_), _) => Pace::EveryStep,
+        (None, Some(_)) if alone => Pace::ThroughTicks(neurons.len()),
+        _ => Pace::ToTick,
+    };
+    let observe = observers.next_time(&clock);
+    planned.stretch = plan(&clock, protocol.next_time(), observe, pace);
+    planned.ticks = match planned.stretch {
+        Stretch::Whole { to } => clock.ticks_before(to),
+        _ => Vec::new(),
+    };
 }
 
 /// System: moves the clock to the end of the stretch. Regulation catches up before a protocol
 /// entry acts, so that an entry between two control ticks changes nothing that lies before it.
 pub fn finish_stretch(mut clock: ResMut<Clock>, protocol: Res<Protocol>, planned: Res<Planned>) {
-    match planned.0 {
+    for tick in &planned.ticks {
+        clock.go_through(tick);
+    }
+    match planned.stretch {
         Stretch::Whole { to } => clock.go_to(to),
         Stretch::Part { to } => clock.go_inside(to),
         Stretch::Rest => {

@@ -403,6 +403,7 @@ mod tests {
             let definition = ChannelDefinition {
                 name: name.to_string(),
                 gates,
+                scheme: None,
                 reversal,
                 carries_calcium,
                 parameters: vec![("slow".to_string(), 1.5)],

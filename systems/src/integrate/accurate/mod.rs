@@ -15,6 +15,7 @@ mod hermite;
 mod lanes;
 mod plan;
 mod ros3;
+mod schemes;
 mod table;
 mod tangent;
 
@@ -29,7 +30,7 @@ use crate::channels::{CellType, CellTypes};
 use crate::coupling::{Coupling, Kinds};
 use crate::definition::CellDefinition;
 use crate::observe::{Detection, Runaway, Spike, Spikes};
-use crate::schedule::{Clock, Neurons};
+use crate::schedule::{Clock, NeuronIndex, Neurons};
 pub use control::Adaptive;
 use coupled::Network;
 use coupled::{Group, NetworkSteps, Signals, SiteTable};
@@ -154,7 +155,7 @@ pub fn advance(
     mut commands: Commands,
 ) {
     let from = clock.now();
-    let to = planned.0.end(&clock);
+    let to = planned.stretch.end(&clock);
     scratch.renew(&types, &kinds, &coupling);
     settings.steps.resize(neurons.len(), Adaptive::default());
     let mut columns = tables.columns();
@@ -204,17 +205,12 @@ pub fn advance(
     let earliest =
         |a: &Failure, b: &Failure| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron));
     if let Some(failure) = failures.into_iter().min_by(earliest) {
-        commands.insert_resource(Runaway {
-            cell: neurons.name(failure.neuron as usize).to_string(),
-            variable: "V",
-            value: failure.v,
-            t_ms: failure.t_ms,
-            why: if failure.v.abs() < SANE {
-                "no step of the accurate integrator is short enough there"
-            } else {
-                Runaway::SENSELESS
-            },
-        });
+        let why = match failure.v.abs() < SANE {
+            true => "no step of the accurate integrator is short enough there",
+            false => Runaway::SENSELESS,
+        };
+        let (index, wrong) = (NeuronIndex(failure.neuron), ("V", failure.v, why));
+        commands.insert_resource(Runaway::new(&neurons, index, failure.t_ms, wrong));
     }
 }
 
@@ -330,7 +326,10 @@ fn gather_table<const W: usize>(
                 record[fixed + rate] = columns.rate[row].0[gate.slot].0[gate.lane];
             }
         }
-        record[plan.variables()] = columns.integral[row].0;
+        if let Some(states) = &columns.states {
+            record[plan.first_state()..plan.variables()].copy_from_slice(&states[row].0);
+        }
+        record[plan.variables()] = columns.integral[row].since_tick;
         let effective = &columns.effective[row];
         for (k, channel) in plan.channels.iter().enumerate() {
             record[fixed + k] = effective.membrane.0[channel.lane];
@@ -379,7 +378,11 @@ fn scatter_table<const W: usize>(
                 _ => columns.inactivation[row].0.0[gate.lane] = *x,
             }
         }
-        columns.integral[row].0 = record[plan.variables()];
+        if let Some(states) = &mut columns.states {
+            let own = &record[plan.first_state()..plan.variables()];
+            states[row].0.copy_from_slice(own);
+        }
+        columns.integral[row].since_tick = record[plan.variables()];
         columns.armed[row] = member.armed;
         steps[member.neuron as usize] = member.adaptive;
     }

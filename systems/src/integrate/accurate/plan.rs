@@ -1,6 +1,6 @@
 //! A cell type as the accurate scheme reads it, and the record of a neuron's numbers that goes with it.
 //!
-//! A record holds the state (V, Ca, gates, integral of Ca) and then what stands still during a
+//! A record holds the state (V, Ca, gates, states of kinetic schemes, integral of Ca) and then what stands still during a
 //! window: conductances by channel, calcium influx by carrier, factors on rates, then conductance
 //! and current from outside as parabolas of time, and last the part of them that coupling is added
 //! to.
@@ -47,6 +47,21 @@ pub struct PlanChannel {
     pub reversal: Reversal,
     /// Its gates with their exponents.
     pub gates: [Option<(usize, u8)>; 2],
+    /// Place of its kinetic scheme among those of the cell type, if it has one.
+    pub scheme: Option<usize>,
+}
+
+/// A kinetic scheme.
+#[derive(Clone, Debug)]
+pub struct PlanScheme {
+    /// Place of its first state among the variables.
+    pub first: usize,
+    /// Number of states.
+    pub states: usize,
+    /// States that conduct.
+    pub conducting: Vec<usize>,
+    /// States that are left and entered, with the column of the table that holds the rate.
+    pub transitions: Vec<(usize, usize, usize)>,
 }
 
 /// A gate that no table serves.
@@ -65,7 +80,8 @@ pub struct Plan {
     pub gates: Vec<PlanGate>,
     /// Number of gates in the table.
     pub tabulated: usize,
-    /// Steady state over tau of each tabulated gate, then 1/tau of each.
+    /// Steady state over tau of each tabulated gate, then 1/tau of each, then the rates of kinetic
+    /// schemes.
     pub table: SmoothTable,
     /// Factors of calcium on tabulated steady states, by gate.
     pub calcium: Vec<(usize, Program)>,
@@ -77,6 +93,8 @@ pub struct Plan {
     pub carriers: Vec<usize>,
     /// Channels.
     pub channels: Vec<PlanChannel>,
+    /// Kinetic schemes.
+    pub schemes: Vec<PlanScheme>,
     /// Calcium pool.
     pub pool: Option<Pool>,
     /// Membrane capacitance (µF/cm²).
@@ -90,6 +108,27 @@ pub fn rate(tau: f64) -> f64 {
     (1.0 / tau).min(FASTEST)
 }
 
+/// The kinetic schemes of a cell type, the rates of which have columns from `column` on; and the
+/// number of columns with them.
+fn plan_schemes(cell: &CellType, mut column: usize) -> (Vec<PlanScheme>, usize) {
+    let variables = 2 + cell.gates.len();
+    let schemes = cell.schemes.iter().map(|scheme| PlanScheme {
+        first: variables + scheme.first,
+        states: scheme.len(),
+        conducting: (0..scheme.len())
+            .filter(|state| scheme.conducting[*state])
+            .collect(),
+        transitions: scheme
+            .transitions()
+            .map(|(from, to)| {
+                column += 1;
+                (from, to, column - 1)
+            })
+            .collect(),
+    });
+    (schemes.collect(), column)
+}
+
 impl Plan {
     /// Reads a cell type.
     pub fn new(cell: &CellType) -> Self {
@@ -100,7 +139,8 @@ impl Plan {
             .iter()
             .partition(|gate| direct.iter().any(|d| is(d, gate)));
         let tabulated = in_table.len();
-        let table = SmoothTable::build(2 * tabulated, |v, row| {
+        let (schemes, columns) = plan_schemes(cell, 2 * tabulated);
+        let table = SmoothTable::build(columns, |v, row| {
             for (k, gate) in in_table.iter().enumerate() {
                 let (inf, tau) = gate.programs();
                 let at = |v| Variables::membrane(v, 0.0);
@@ -108,6 +148,11 @@ impl Plan {
                 let rate = rate(value(tau));
                 row[k] = value(inf) * rate;
                 row[tabulated + k] = rate;
+            }
+            for (plan, scheme) in schemes.iter().zip(&cell.schemes) {
+                for (k, (_, _, column)) in plan.transitions.iter().enumerate() {
+                    row[*column] = scheme.rate(k, v);
+                }
             }
         });
         let order: Vec<&Gate> = in_table.into_iter().chain(at_end).collect();
@@ -133,6 +178,7 @@ impl Plan {
                     None => Reversal::Fixed(cell.reversal[lane]),
                 },
                 gates: [gate(0), gate(1)],
+                scheme: cell.schemes.iter().position(|s| s.lane == lane),
             });
         }
         let gates: Vec<PlanGate> = order
@@ -165,14 +211,21 @@ impl Plan {
             carriers: list(&|gate| cell.carries_calcium[gate.lane] != 0.0),
             gates,
             channels,
+            schemes,
             pool: cell.pool,
             capacitance: cell.definition.capacitance,
             fixed,
         }
     }
 
-    /// Number of variables that have rates: V, Ca and the gates.
+    /// Number of variables that have rates: V, Ca, the gates and the states of kinetic schemes.
     pub fn variables(&self) -> usize {
+        let states: usize = self.schemes.iter().map(|scheme| scheme.states).sum();
+        self.first_state() + states
+    }
+
+    /// Place of the first state of a kinetic scheme among the variables.
+    pub fn first_state(&self) -> usize {
         2 + self.gates.len()
     }
 

@@ -4,10 +4,11 @@
 //! L-stable Rosenbrock scheme of order 3 with an embedded one of order 2; it takes two right-hand
 //! sides, one Jacobian and three linear solves a step. The Jacobian of a neuron is an arrow: V
 //! depends on every gate, a gate on itself and V (some on Ca), Ca on V and the gates of its
-//! carriers. So `(1/(h gamma) - J) k = b` is solved by eliminating the gates, which leaves two
-//! equations for V and Ca.
+//! carriers; a kinetic scheme is like a gate ([`super::schemes`]). So `(1/(h gamma) - J) k = b` is
+//! solved by eliminating the gates and schemes, which leaves two equations for V and Ca.
 
 use super::plan::{DirectGate, FASTEST, INPUT, Plan, Reversal, rate};
+use super::schemes::{self, SchemeArrow};
 use super::table::{BINS, PER_MV, SmoothTable};
 use super::tangent::Tangent;
 use crate::calcium;
@@ -48,6 +49,8 @@ struct Arrow {
     pull: Vec<Lane<LANES>>,
     /// The same of Ca's rate.
     pull_ca: Vec<Lane<LANES>>,
+    /// Kinetic schemes.
+    schemes: Vec<SchemeArrow>,
 }
 
 /// Derivatives of the rates of V and Ca by each other.
@@ -66,7 +69,7 @@ struct Inverse<S: Simd> {
     cc: Eight<S>,
 }
 
-/// Buffers of a step; the variables are V, Ca, gates.
+/// Buffers of a step; the variables are V, Ca, gates, states of kinetic schemes.
 #[derive(Debug, Default)]
 pub struct Buffers {
     /// Rates at the start.
@@ -102,6 +105,7 @@ impl Buffers {
                 by_ca: gates(),
                 pull: gates(),
                 pull_ca: gates(),
+                schemes: plan.schemes.iter().map(SchemeArrow::new).collect(),
             },
         }
     }
@@ -110,7 +114,7 @@ impl Buffers {
 /// Eight neurons at the start of their steps.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
-    /// State: V, Ca, gates.
+    /// State: V, Ca, gates, states of kinetic schemes.
     pub y: &'a [Lane<LANES>],
     /// Fixed numbers and coupling.
     pub fixed: &'a [Lane<LANES>],
@@ -341,6 +345,7 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
             (Eight::load(simd, &decay.value) * scale).store(&mut arrow.decay[k].0);
         }
     }
+    schemes::find_rates::<S, JACOBIAN>(simd, plan, y, rates, (values, slopes), &mut arrow.schemes);
 
     let capacity = one / one.constant(plan.capacitance);
     // Calcium per current (µM per ms for 1 µA/cm²), and the way back to rest.
@@ -362,7 +367,10 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
                 (Eight::load(simd, &e), -(one.constant(slope) / ca))
             }
         };
-        let m = opening(simd, y, channel.gates[0]);
+        let m = match channel.scheme {
+            Some(scheme) => (schemes::open(simd, &plan.schemes[scheme], y), zero),
+            None => opening(simd, y, channel.gates[0]),
+        };
         let h = opening(simd, y, channel.gates[1]);
         let gbar = at(simd, fixed, k);
         let conductance = gbar * m.0 * h.0;
@@ -384,6 +392,10 @@ fn find_rates<S: Simd, const JACOBIAN: bool>(
         }
         if JACOBIAN {
             v_by_e = conductance.mul_add(e_slope, v_by_e);
+            if let Some(scheme) = channel.scheme {
+                let into_ca = -(drive * feeding * influx_rate);
+                arrow.schemes[scheme].set_pull(-(drive * gbar * capacity), into_ca);
+            }
             let opened = [m.1 * h.0, m.0 * h.1];
             for slot in 0..2 {
                 let Some((place, _)) = channel.gates[slot] else {
@@ -463,6 +475,7 @@ fn factor<S: Simd>(
     plan: &Plan,
     core: &Core<S>,
     shift: Eight<S>,
+    values: &[Lane<LANES>],
     arrow: &mut Arrow,
 ) -> Inverse<S> {
     let one = shift.constant(1.0);
@@ -502,6 +515,11 @@ fn factor<S: Simd>(
         // Zero unless the gate's channel carries calcium itself.
         cc = (-at(simd, &arrow.pull_ca, k)).mul_add(by_ca, cc);
     }
+    for (scheme, own) in plan.schemes.iter().zip(&mut arrow.schemes) {
+        let [v, ca] = own.factor(simd, scheme, values, shift);
+        vv = vv - v;
+        cv = cv + ca;
+    }
     let scale = one / (vv * cc - vc * cv);
     Inverse {
         vv: cc * scale,
@@ -522,7 +540,7 @@ fn solve<S: Simd>(
 ) {
     let n = plan.gates.len();
     let (core, gates) = x.split_at_mut(2);
-    let gates = &mut gates[..n];
+    let (gates, states) = gates.split_at_mut(n);
     let (pull, by_v, decay) = (&arrow.pull[..n], &arrow.by_v[..n], &arrow.decay[..n]);
     // Two sums, so that one need not wait for the other.
     let mut even = at(simd, core, 0);
@@ -534,10 +552,17 @@ fn solve<S: Simd>(
     if n % 2 == 1 {
         even = at(simd, pull, n - 1).mul_add(at(simd, gates, n - 1), even);
     }
-    let bv = even + odd;
+    let mut bv = even + odd;
     let mut bc = at(simd, core, 1);
     for &k in &plan.carriers {
         bc = at(simd, &arrow.pull_ca, k).mul_add(at(simd, gates, k), bc);
+    }
+    let mut first = 0;
+    for own in &arrow.schemes {
+        let [to_v, to_ca] = own.fold(simd, &states[first..first + own.states()]);
+        bv = bv + to_v;
+        bc = bc + to_ca;
+        first += own.states();
     }
     let v = inverse.vv.mul_add(bv, inverse.vc * bc);
     let ca = inverse.cv.mul_add(bv, inverse.cc * bc);
@@ -550,6 +575,11 @@ fn solve<S: Simd>(
     for k in 0..n {
         let with = at(simd, by_v, k).mul_add(v, at(simd, gates, k));
         (with * at(simd, decay, k)).store(&mut gates[k].0);
+    }
+    let mut first = 0;
+    for own in &arrow.schemes {
+        own.solve(simd, v, &mut states[first..first + own.states()]);
+        first += own.states();
     }
 }
 
@@ -575,7 +605,7 @@ pub fn attempt<S: Simd>(
     let per_h = one / h;
     let shift = per_h * h.constant(1.0 / GAMMA);
     let h_gamma = h * gamma;
-    let inverse = factor(simd, plan, &core, shift, &mut b.arrow);
+    let inverse = factor(simd, plan, &core, shift, &b.values, &mut b.arrow);
     // h times the derivative of V's rate by time.
     let input = plan.fixed;
     let g_slope = parabola_slope(simd, fixed, input, t);

@@ -4,7 +4,7 @@
 use super::network::Ode;
 use crate::math::pow;
 use crate::observe::Runaway;
-use crate::schedule::Neurons;
+use crate::schedule::{NeuronIndex, Neurons};
 
 const A: [[f64; 6]; 6] = [
     [1.0 / 5.0, 0.0, 0.0, 0.0, 0.0, 0.0],
@@ -73,13 +73,8 @@ pub struct StepError {
 impl StepError {
     /// Names the cell.
     pub fn describe(&self, neurons: &Neurons) -> Runaway {
-        Runaway {
-            cell: neurons.name(self.neuron).to_string(),
-            variable: "V",
-            value: self.v,
-            t_ms: self.t_ms,
-            why: Runaway::SENSELESS,
-        }
+        let wrong = ("V", self.v, Runaway::SENSELESS);
+        Runaway::new(neurons, NeuronIndex(self.neuron as u32), self.t_ms, wrong)
     }
 }
 

@@ -70,7 +70,6 @@ type RegulatorData = (
 /// System: advances the world by the planned stretch.
 pub fn advance(
     mut tables: NeuronTables,
-    mut lanes: network::Conductances,
     mut regulators: Query<RegulatorData, Or<(With<Homeostat>, With<Controller>)>>,
     kernel: Res<dispatch::Kernel>,
     types: Res<CellTypes>,
@@ -86,7 +85,7 @@ pub fn advance(
     mut commands: Commands,
 ) {
     let t0 = clock.now();
-    let t1 = planned.0.end(&clock);
+    let t1 = planned.stretch.end(&clock);
     let regulation: Regulators = regulators
         .iter_mut()
         .map(
@@ -102,8 +101,7 @@ pub fn advance(
     let mut columns = tables.columns();
     let first = spikes.list.len();
     let mut ode = Ode::gather(
-        &mut columns,
-        &lanes,
+        &columns,
         regulation,
         &types,
         &kinds,
@@ -121,16 +119,9 @@ pub fn advance(
     settings.step = ode.next_step();
     spikes.list.append(&mut ode.spikes);
     let falls = std::mem::take(&mut ode.falls);
-    let regulated = ode.scatter(&mut columns);
-    lanes.store(&regulated);
+    ode.scatter(&mut columns);
     for (neuron, lane, t) in falls {
-        below.mind(
-            NeuronIndex(neuron as u32),
-            lane,
-            t,
-            NegativeConductance::Allow,
-            &mut -1.0,
-        );
+        below.note(NeuronIndex(neuron as u32), 1 << lane, t);
     }
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
     if let Err(error) = result {

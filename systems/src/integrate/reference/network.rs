@@ -4,13 +4,10 @@
 //! after the blocks come the synapses' s, then homeostasis (m, g a channel), then controllers
 //! (g, pool, integral a channel).
 
-use bevy_ecs::prelude::*;
-use bevy_ecs::system::SystemParam;
-
 use super::Reference;
 use super::dormand_prince::{Stages, StepError};
 use crate::calcium;
-use crate::channels::{BLOCK, Block, CellType, CellTypes, Gbar, NegativeConductance};
+use crate::channels::{BLOCK, CellType, CellTypes, NegativeConductance};
 use crate::coupling::{Coupling, Kinds};
 use crate::homeostasis::{self, Homeostat};
 use crate::integrate::columns::{AllColumns, Columns};
@@ -21,41 +18,6 @@ use crate::neuromodulation::{self, Controller};
 use crate::observe::{Armed, Detection, Spike};
 use crate::schedule::NeuronIndex;
 
-/// Conductances and blocks of the neurons of all lane widths.
-#[derive(SystemParam)]
-pub struct Conductances<'w, 's> {
-    eight: Query<
-        'w,
-        's,
-        (
-            &'static NeuronIndex,
-            &'static NegativeConductance,
-            &'static mut Gbar<8>,
-            &'static Block<8>,
-        ),
-    >,
-    sixteen: Query<
-        'w,
-        's,
-        (
-            &'static NeuronIndex,
-            &'static NegativeConductance,
-            &'static mut Gbar<16>,
-            &'static Block<16>,
-        ),
-    >,
-    thirty_two: Query<
-        'w,
-        's,
-        (
-            &'static NeuronIndex,
-            &'static NegativeConductance,
-            &'static mut Gbar<32>,
-            &'static Block<32>,
-        ),
-    >,
-}
-
 /// Conductances (mS/cm²) and block factors (felt, seen) of one neuron by lane, and what it makes of
 /// conductances below zero.
 #[derive(Clone, Debug, Default)]
@@ -64,51 +26,6 @@ struct Membrane {
     gbar: Vec<f64>,
     factor: Vec<f64>,
     seen: Vec<f64>,
-}
-
-impl Conductances<'_, '_> {
-    fn read(&self, neurons: usize) -> Vec<Membrane> {
-        let mut all = vec![Membrane::default(); neurons];
-        let mut put =
-            |index: &NeuronIndex, negative: &_, gbar: &[f64], factor: &[f64], seen: &[f64]| {
-                all[index.0 as usize] = Membrane {
-                    negative: *negative,
-                    gbar: gbar.to_vec(),
-                    factor: factor.to_vec(),
-                    seen: seen.to_vec(),
-                };
-            };
-        for (i, n, g, b) in &self.eight {
-            put(i, n, &g.0.0, &b.factor.0, &b.seen.0);
-        }
-        for (i, n, g, b) in &self.sixteen {
-            put(i, n, &g.0.0, &b.factor.0, &b.seen.0);
-        }
-        for (i, n, g, b) in &self.thirty_two {
-            put(i, n, &g.0.0, &b.factor.0, &b.seen.0);
-        }
-        all
-    }
-
-    /// Writes regulated conductances, (neuron, lane, value), back.
-    pub fn store(&mut self, regulated: &[(usize, usize, f64)]) {
-        let of = |index: &NeuronIndex| {
-            let neuron = index.0 as usize;
-            regulated
-                .iter()
-                .filter(move |(n, ..)| *n == neuron)
-                .map(|(_, lane, g)| (*lane, *g))
-        };
-        for (i, _, mut gbar, _) in &mut self.eight {
-            of(i).for_each(|(lane, g)| gbar.0.0[lane] = g);
-        }
-        for (i, _, mut gbar, _) in &mut self.sixteen {
-            of(i).for_each(|(lane, g)| gbar.0.0[lane] = g);
-        }
-        for (i, _, mut gbar, _) in &mut self.thirty_two {
-            of(i).for_each(|(lane, g)| gbar.0.0[lane] = g);
-        }
-    }
 }
 
 /// Regulators of one neuron.
@@ -132,7 +49,8 @@ pub type Regulators<'a> = Vec<Regulation<'a>>;
 struct Group<'a> {
     cell: &'a CellType,
     neurons: Vec<usize>,
-    /// First variable of the group: V, then Ca, then the gates, eight values each.
+    /// First variable of the group: V, then Ca, then the gates, then the states of kinetic schemes,
+    /// eight values each.
     first: usize,
     /// Factors on rates by gate.
     rate: Vec<[f64; BLOCK]>,
@@ -172,8 +90,7 @@ pub struct Ode<'a> {
 impl<'a> Ode<'a> {
     /// Gathers the state of a world.
     pub fn gather(
-        columns: &mut AllColumns,
-        lanes: &Conductances,
+        columns: &AllColumns,
         regulators: Regulators<'a>,
         types: &'a CellTypes,
         kinds: &'a Kinds,
@@ -185,7 +102,7 @@ impl<'a> Ode<'a> {
         let mut ode = Ode {
             groups: Vec::new(),
             places: vec![(0, 0); neurons],
-            cells: lanes.read(neurons),
+            cells: vec![Membrane::default(); neurons],
             regulators,
             kinds,
             coupling,
@@ -250,8 +167,15 @@ impl<'a> Ode<'a> {
             let neurons: Vec<usize> = rows.clone().map(|r| columns.index[r].0 as usize).collect();
             for (k, neuron) in neurons.iter().enumerate() {
                 self.places[*neuron] = (self.groups.len(), k);
-                self.integral[*neuron] = columns.integral[rows.start + k].0;
+                self.integral[*neuron] = columns.integral[rows.start + k].since_tick;
                 self.armed[*neuron] = columns.armed[rows.start + k];
+                let block = &columns.block[rows.start + k];
+                self.cells[*neuron] = Membrane {
+                    negative: columns.negative[rows.start + k],
+                    gbar: columns.gbar[rows.start + k].0.0.to_vec(),
+                    factor: block.factor.0.to_vec(),
+                    seen: block.seen.0.to_vec(),
+                };
             }
             self.y.extend((0..BLOCK).map(|k| columns.voltage[row(k)].0));
             self.y.extend((0..BLOCK).map(|k| columns.calcium[row(k)].0));
@@ -265,6 +189,12 @@ impl<'a> Ode<'a> {
                 self.y.extend((0..BLOCK).map(|k| gates(slot, k, lane)));
                 rate.push(std::array::from_fn(|k| {
                     columns.rate[row(k)].0[slot].0[lane]
+                }));
+            }
+            for state in 0..cell.states() {
+                self.y.extend((0..BLOCK).map(|k| match &columns.states {
+                    Some(states) => states[row(k)].0[state],
+                    None => 0.0,
                 }));
             }
             // Gates are small numbers: their absolute tolerance is a tenth of that of V and Ca.
@@ -432,8 +362,16 @@ impl<'a> Ode<'a> {
         }
     }
 
-    /// Writes the state back; returns the regulated conductances as (neuron, lane, value).
-    pub fn scatter(mut self, columns: &mut AllColumns) -> Vec<(usize, usize, f64)> {
+    /// Writes the state back.
+    pub fn scatter(mut self, columns: &mut AllColumns) {
+        let mut at = self.first_regulated;
+        for r in &mut self.regulators {
+            r.store(&self.y[at..]);
+            for (lane, g) in r.conductances(&self.y[at..]) {
+                self.cells[r.neuron].gbar[lane] = g;
+            }
+            at += r.len();
+        }
         columns.eight.iter_mut().for_each(|c| self.scatter_table(c));
         columns
             .sixteen
@@ -456,18 +394,6 @@ impl<'a> Ode<'a> {
             let (inf, tau) = self.kinds.get(site.kind).gate(v_pre);
             site.s = relaxing(*s, inf, tau).0;
         }
-        let mut at = self.first_regulated;
-        let mut conductances = Vec::new();
-        for r in &mut self.regulators {
-            r.store(&self.y[at..]);
-            conductances.extend(
-                r.conductances(&self.y[at..])
-                    .into_iter()
-                    .map(|(lane, g)| (r.neuron, lane, g)),
-            );
-            at += r.len();
-        }
-        conductances
     }
 
     fn scatter_table<const W: usize>(&self, columns: &mut Columns<W>) {
@@ -477,8 +403,11 @@ impl<'a> Ode<'a> {
             let group = &self.groups[group];
             columns.voltage[row].0 = self.y[group.first + k];
             columns.calcium[row].0 = self.y[group.first + BLOCK + k];
-            columns.integral[row].0 = self.integral[neuron];
+            columns.integral[row].since_tick = self.integral[neuron];
             columns.armed[row] = self.armed[neuron];
+            let (rule, gbar) = (columns.negative[row], &mut columns.gbar[row]);
+            gbar.0.0.copy_from_slice(&self.cells[neuron].gbar);
+            columns.effective[row].renew(group.cell, rule, gbar, &columns.block[row]);
             for (g, gate) in group.cell.gates.iter().enumerate() {
                 let (v, ca) = (columns.voltage[row].0, columns.calcium[row].0);
                 let x = self.y[group.first + (2 + g) * BLOCK + k];
@@ -486,6 +415,12 @@ impl<'a> Ode<'a> {
                 match gate.slot as usize {
                     0 => columns.activation[row].0.0[gate.lane] = x,
                     _ => columns.inactivation[row].0.0[gate.lane] = x,
+                }
+            }
+            if let Some(states) = &mut columns.states {
+                let first = 2 + group.cell.gates.len();
+                for (state, x) in states[row].0.iter_mut().enumerate() {
+                    *x = self.y[group.first + (first + state) * BLOCK + k];
                 }
             }
         }
@@ -521,6 +456,27 @@ fn group_rates(group: &Group, felt: &[Input], y: &[f64], dy: &mut [f64]) {
             open[gate.lane][k] *= powi(x, gate.power);
         }
     }
+    for scheme in &cell.schemes {
+        let place = 2 + cell.gates.len() + scheme.first;
+        for state in 0..scheme.len() {
+            dy[first + (place + state) * BLOCK..][..BLOCK].fill(0.0);
+        }
+        for (transition, (from, to)) in scheme.transitions().enumerate() {
+            let (rate, p) = (scheme.rate_lanes(transition, &at), block(place + from));
+            for k in 0..BLOCK {
+                dy[first + (place + from) * BLOCK + k] -= rate[k] * p[k];
+                dy[first + (place + to) * BLOCK + k] += rate[k] * p[k];
+            }
+        }
+        open[scheme.lane] = [0.0; BLOCK];
+        let states = scheme.conducting.iter().enumerate();
+        for (state, _) in states.filter(|(_, conducts)| **conducts) {
+            let p = block(place + state);
+            for k in 0..BLOCK {
+                open[scheme.lane][k] += p[k];
+            }
+        }
+    }
     let (mut g, mut ge, mut influx) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
     for lane in 0..cell.channels() {
         for k in 0..BLOCK {
@@ -534,7 +490,7 @@ fn group_rates(group: &Group, felt: &[Input], y: &[f64], dy: &mut [f64]) {
     for k in 0..BLOCK {
         // Places beyond the last neuron repeat it and stand still.
         let Some(neuron) = group.neurons.get(k) else {
-            for variable in 0..2 + cell.gates.len() {
+            for variable in 0..2 + cell.gates.len() + cell.states() {
                 dy[first + variable * BLOCK + k] = 0.0;
             }
             continue;
