@@ -24,7 +24,8 @@ use crate::{
     rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
     scene::{
         Diagnostics,
-        model::{Cell, Integrator, NegativeConductance, Scene},
+        model::{Cell, Integrator, NegativeConductance, Population, Scene},
+        population::build::Thrown,
         spawn,
     },
 };
@@ -311,18 +312,24 @@ fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summar
     }
 }
 
-/// What windows with many cells are told as: all cells, cells that are alike, and the scene's groups.
+/// What windows are told as besides their cells: populations; where there are more cells than a
+/// person reads, all cells, cells that are alike, and the scene's groups.
 fn populations(
     scene: &Scene,
     simulation: &Simulation,
     windows: &[WindowReport],
 ) -> Vec<Populations> {
-    if scene.cells.len() <= summary::LISTED_CELLS {
+    let mut groups: Vec<(String, Vec<usize>)>;
+    if scene.cells.len() > summary::LISTED_CELLS {
+        groups = vec![("cells".to_owned(), (0..scene.cells.len()).collect())];
+        groups.extend(scene.alike());
+        groups.extend(scene.groups.iter().cloned());
+    } else {
+        groups = scene.populations.iter().map(Population::group).collect();
+    }
+    if groups.is_empty() {
         return Vec::new();
     }
-    let mut groups = vec![("cells".to_owned(), (0..scene.cells.len()).collect())];
-    groups.extend(scene.alike());
-    groups.extend(scene.groups.iter().cloned());
     let mut channels: Vec<&str> = Vec::new();
     let of_types = scene.cell_types.iter().flat_map(|cell| &cell.channels);
     for (name, _) in of_types {
@@ -405,7 +412,27 @@ fn warnings(scene: &Scene, simulation: &Simulation) -> Vec<String> {
             cell.name
         )
     });
-    unheld(scene, simulation).into_iter().chain(told).collect()
+    let unheld = unheld(scene, simulation).into_iter();
+    unheld
+        .chain(thrown(scene, simulation))
+        .chain(told)
+        .collect()
+}
+
+/// What was drawn in vain.
+fn thrown(scene: &Scene, simulation: &Simulation) -> Vec<String> {
+    let Some(thrown) = simulation.world.get_resource::<Thrown>() else {
+        return Vec::new();
+    };
+    let populations = scene.alike().into_iter();
+    let told = populations.filter_map(|(name, cells)| match thrown.of(&cells) {
+        0 => None,
+        n => Some(format!(
+            "population {name}: {n} draws were thrown away to get {} cells",
+            cells.len()
+        )),
+    });
+    told.collect()
 }
 
 /// The warning for cells that have no conductance of any kind: their voltage follows the current

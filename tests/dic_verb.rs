@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use common::{CHANNELS, Csv, json, numbers, set};
 use helpers::Folder;
-use homarus::scene::{Kind, Subject, cell_definition, read_subject, shipped};
+use homarus::scene::{Asked, Kind, Subject, cell_definition, read_subject, shipped};
 use homarus_systems::{
     channels::CellType,
     definition::CellDefinition,
@@ -278,7 +278,7 @@ fn exotic(name: &str) -> Folder {
 /// The cell type in a file of a user.
 static WRITTEN: LazyLock<CellDefinition> = LazyLock::new(|| {
     let folder = exotic("written");
-    match read_subject(&folder.path("exotic.ron"), &[]) {
+    match read_subject(&folder.path("exotic.ron"), &Asked::default()) {
         Ok(Subject::CellType(scene)) => scene.cell_types[0].clone(),
         other => panic!("{other:?}"),
     }

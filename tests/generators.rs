@@ -7,9 +7,10 @@ mod helpers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use helpers::{Folder, network, run, scene_text, stg, value};
-use homarus::scene::{Scene, Size, Source, memory, read_sized, read_text};
+use homarus::scene::{Asked, Scene, Size, Source, memory, read_asked, read_text};
 use homarus_systems::{
-    address::Names, coupling::BulkEdges, observe::Spikes, protocol::Protocol, schedule::Edges,
+    address::Names, coupling::BulkEdges, math::exp, observe::Spikes, protocol::Protocol,
+    schedule::Edges,
 };
 
 /// A scene of populations `E` (10 cells) and `I` (4 cells) with these generators, `more` after them.
@@ -411,6 +412,14 @@ fn a_copy_runs_to_the_bits_of_its_network() {
     }
 }
 
+/// These sizes and no tables.
+fn sizes(sizes: &[Size]) -> Asked {
+    Asked {
+        sizes: sizes.to_vec(),
+        ..Asked::default()
+    }
+}
+
 #[test]
 fn sizes_are_asked_for_from_outside() {
     let size = |name: &str, field: &str, number| Size {
@@ -419,10 +428,10 @@ fn sizes_are_asked_for_from_outside() {
         number,
         origin: homarus::scene::Place::new(&Source::new("here", "x"), 0..1),
     };
-    let scene = read_sized("five_neuron_copies", &[size("cpg", "copies", 3)]).unwrap();
+    let scene = read_asked("five_neuron_copies", &sizes(&[size("cpg", "copies", 3)])).unwrap();
     assert_eq!((scene.cells.len(), scene.edge_count()), (15, 3 * 8 + 2));
-    let told = |sizes: &[Size]| {
-        let errors = read_sized("five_neuron_copies", sizes).unwrap_err();
+    let told = |asked: &[Size]| {
+        let errors = read_asked("five_neuron_copies", &sizes(asked)).unwrap_err();
         errors.render(false, 120)
     };
     assert!(told(&[size("cpg", "copies", 0)]).contains("a copied network needs at least one copy"));
@@ -690,7 +699,7 @@ fn the_copied_network_has_the_rhythms_of_its_cells() {
         number: 41,
         origin: homarus::scene::Place::new(&Source::new("here", "x"), 0..1),
     };
-    let mut scene = read_sized("five_neuron_copies", &[size]).unwrap();
+    let mut scene = read_asked("five_neuron_copies", &sizes(&[size])).unwrap();
     scene.step_ms = 0.05;
     let summary = homarus::run::run(&scene).unwrap();
     let of = |name: &str| {
@@ -717,4 +726,284 @@ fn the_copied_network_has_the_rhythms_of_its_cells() {
     assert!((of("cpg/F1").mean["Na.gbar"] / 3951.84 - 1.0).abs() < 0.005);
     let text = serde_json::to_string(&summary.brief()).unwrap();
     assert!(text.len() < 20_000, "{}", text.len());
+}
+
+// ---------------------------------------------------------------------------------------- distance
+
+/// A scene of a population `E` laid out as `layout` says, and a cell `X`.
+fn laid_out(count: usize, layout: &str, generators: &str) -> String {
+    let cell = stg(0, -60.0);
+    let cells = format!(
+        "seed: 1, cells: {{ \"E\": (count: {count}, layout: {layout}, {cell}), \"X\": (position: (5, 0, 0), {cell}) }},\n\
+         generators: {{ {generators} }}"
+    );
+    scene_text(20.0, 0.05, &cells)
+}
+
+/// Distance (µm) of two cells.
+fn distance(scene: &Scene, positions: &[Option<[f64; 3]>], a: &str, b: &str) -> f64 {
+    let at = |name: &str| {
+        let cell = scene.cells.iter().position(|cell| &*cell.name == name);
+        positions[cell.unwrap()].unwrap()
+    };
+    let (a, b) = (at(a), at(b));
+    let square = (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>();
+    square.sqrt()
+}
+
+fn positions(scene: &Scene) -> Vec<Option<[f64; 3]>> {
+    let positions = homarus::scene::space::positions(scene).into_iter();
+    positions.map(|at| at.map(|at| at.to_array())).collect()
+}
+
+#[test]
+fn layouts_say_where_cells_and_copies_stand() {
+    let line = read(&laid_out(
+        3,
+        "Line(spacing_um: 10), position: (1, 2, 3)",
+        "",
+    ));
+    assert_eq!(
+        positions(&line),
+        [
+            [1.0, 2.0, 3.0],
+            [11.0, 2.0, 3.0],
+            [21.0, 2.0, 3.0],
+            [5.0, 0.0, 0.0]
+        ]
+        .map(Some)
+    );
+    let grid = read(&laid_out(4, "Grid(columns: 3, spacing_um: 5)", ""));
+    assert_eq!(positions(&grid)[3], Some([0.0, 5.0, 0.0]));
+    let copies = r#"networks: { "hc": (network: "half_centre", copies: 2, position: (0, 1, 0), layout: Line(spacing_um: 100),
+        cells: { "B": (position: (7, 0, 0)) }) }"#;
+    let copies = read(&scene_text(1.0, 0.05, copies));
+    assert_eq!(
+        positions(&copies),
+        [
+            [0.0, 1.0, 0.0],
+            [7.0, 1.0, 0.0],
+            [100.0, 1.0, 0.0],
+            [107.0, 1.0, 0.0]
+        ]
+        .map(Some)
+    );
+    assert_eq!(positions(&read(&copies.text())), positions(&copies));
+}
+
+/// A cell's place in a box is drawn for itself alone, uniformly.
+#[test]
+fn places_in_a_box_belong_to_a_seed_and_a_path() {
+    let scene = read(&laid_out(2000, "Box(size_um: (300, 30, 0))", ""));
+    let all = positions(&scene);
+    let x: Vec<f64> = all[..2000].iter().map(|at| at.unwrap()[0]).collect();
+    assert!(x.iter().all(|x| (0.0..300.0).contains(x)));
+    // Standard error 300/sqrt(12)/sqrt(2000) = 1.9.
+    let mean = x.iter().sum::<f64>() / 2000.0;
+    assert!((mean - 150.0).abs() < 8.0, "{mean}");
+    assert!(all[..2000].iter().all(|at| at.unwrap()[2] == 0.0));
+    let fewer = read(&laid_out(7, "Box(size_um: (300, 30, 0))", ""));
+    assert_eq!(positions(&fewer)[..7], all[..7]);
+    let mut seeded = fewer.clone();
+    seeded.seed = 2;
+    assert_ne!(positions(&seeded)[..7], all[..7]);
+}
+
+/// Against every pair looked at one by one, in three dimensions.
+#[test]
+fn cells_within_a_radius_are_joined_and_no_others() {
+    let rule = r#""w": (rule: Within(radius_um: 40), pre: "E", post: "E", kind: "tanh", g: "0.1*exp(-d/20)"),
+        "x": (rule: Within(radius_um: 60), pre: "X", post: "E", kind: "tanh", g: 0.1)"#;
+    let scene = read(&laid_out(
+        200,
+        "Box(size_um: (120, 120, 120)), position: (-60, -60, -60)",
+        rule,
+    ));
+    let at = positions(&scene);
+    let found: BTreeSet<(String, String)> = pairs(&scene).into_iter().collect();
+    let mut expected = BTreeSet::new();
+    for a in 0..200 {
+        for b in 0..200 {
+            let [a, b] = [a, b].map(|k| format!("E[{k}]"));
+            if a != b && distance(&scene, &at, &a, &b) <= 40.0 {
+                expected.insert((a, b));
+            }
+        }
+    }
+    assert!(expected.len() > 1000, "{}", expected.len());
+    assert_eq!(found, expected);
+    for (pre, post, g) in edges(&scene) {
+        let d = distance(&scene, &at, &pre, &post);
+        assert!(
+            (g / (0.1 * exp(-d / 20.0)) - 1.0).abs() < 1e-12,
+            "{pre} {post}"
+        );
+    }
+    let from_x = (0..200).filter(|k| distance(&scene, &at, "X", &format!("E[{k}]")) <= 60.0);
+    assert_eq!(scene.edge_count(), found.len() + from_x.count());
+    let again = read(&scene.text());
+    assert_eq!((again.text(), again.hash()), (scene.text(), scene.hash()));
+    assert_eq!(edges(&again), edges(&scene));
+}
+
+/// Binomial with the probability at the distance, and a pair's draw is its own.
+#[test]
+fn a_probability_by_distance_is_that_of_the_pair() {
+    let rule = |p: &str| {
+        format!(
+            "\"w\": (rule: Within(radius_um: 1000, p: \"{p}\"), pre: \"E\", post: \"E\", kind: \"tanh\", g: 0.1)"
+        )
+    };
+    let gauss = "exp(-(d/100)^2/2)";
+    let line = |count, p: &str| read(&laid_out(count, "Line(spacing_um: 50)", &rule(p)));
+    let scene = line(2000, gauss);
+    let pairs =
+        |scene: &Scene| -> BTreeSet<(String, String)> { self::pairs(scene).into_iter().collect() };
+    let found = pairs(&scene);
+    for steps in [1, 2, 4] {
+        let hits = (0..2000 - steps)
+            .filter(|k| found.contains(&(format!("E[{k}]"), format!("E[{}]", k + steps))));
+        let p = exp(-(0.5 * steps as f64).powi(2) / 2.0);
+        let rate = hits.count() as f64 / (2000 - steps) as f64;
+        // Four standard errors.
+        assert!(
+            (rate - p).abs() < 4.0 * (p * (1.0 - p) / 2000.0).sqrt(),
+            "{steps}: {rate} {p}"
+        );
+    }
+    let fewer = pairs(&line(50, gauss));
+    let inside = |name: &String| (0..50).any(|k| *name == format!("E[{k}]"));
+    let kept: BTreeSet<_> = found
+        .iter()
+        .filter(|(a, b)| inside(a) && inside(b))
+        .cloned()
+        .collect();
+    assert_eq!(fewer, kept);
+    // Certain and impossible.
+    assert_eq!(
+        line(50, "1").edge_count(),
+        pairs(&line(50, "max(0, 1)")).len()
+    );
+    assert_eq!(line(50, "0").edge_count(), 0);
+    run(&line(50, "0"));
+}
+
+/// 100 000 cells and three million edges are made in passing.
+#[test]
+fn a_rule_of_distance_serves_large_populations() {
+    let rule = r#""w": (rule: Within(radius_um: 25), pre: "E", post: "E", kind: "tanh", g: 0.001)"#;
+    let scene = read(&laid_out(
+        100_000,
+        "Grid(columns: 400, spacing_um: 10)",
+        rule,
+    ));
+    // 20 grid points lie within 2.5 spacings; fewer at the rim.
+    let edges = scene.edge_count();
+    assert!((1_950_000..2_000_000).contains(&edges), "{edges}");
+    let far = laid_out(200_000, "Line(spacing_um: 1)", &rule.replace("25", "1e9"));
+    assert_told(
+        &far,
+        &[
+            "this rule has too many pairs of cells to look at",
+            "a smaller `radius_um`",
+        ],
+    );
+}
+
+#[test]
+fn mistakes_of_distance_are_told_with_a_fix() {
+    let within = |fields: &str, post: &str, g: &str| {
+        format!(
+            "\"w\": (rule: Within({fields}), pre: \"E\", post: \"{post}\", kind: \"tanh\", g: {g})"
+        )
+    };
+    let line = |generators: &str| laid_out(3, "Line(spacing_um: 10)", generators);
+    assert_told(
+        &text(&within("radius_um: 5", "I", "0.1"), ""),
+        &[
+            "`E[0]` has no position",
+            "give the cell a `position: (x, y, z)`",
+        ],
+    );
+    assert_told(
+        &text(
+            r#""r": (rule: Ring, pre: "E", post: "E", kind: "tanh", g: "exp(-d)")"#,
+            "",
+        ),
+        &["`E[0]` has no position"],
+    );
+    assert_told(
+        &line(&within("radius_um: -5", "E", "0.1")),
+        &["expected a number greater than 0", "found -5"],
+    );
+    assert_told(
+        &line(&within("radius_um: NaN", "E", "0.1")),
+        &["`NaN` is not allowed here"],
+    );
+    assert_told(
+        &line(&within("radius: 5", "E", "0.1")),
+        &["`Within` has no field `radius`", "known: `radius_um`, `p`"],
+    );
+    assert_told(
+        &line(&within("radius_um: 50, p: \"2*exp(-d/100)\"", "E", "0.1")),
+        &[
+            "the probability is 1.809674836071919 at a distance of 10 µm",
+            "`max(0, min(1, …))` keeps it there",
+        ],
+    );
+    assert_told(
+        &line(&within("radius_um: 50", "E", "\"1/(d - 10)\"")),
+        &["the weight `g` is inf at a distance of 10 µm"],
+    );
+    assert_told(
+        &line(&within("radius_um: 50", "E", "\"ln(0*d - 1)\"")),
+        &["the weight `g` is NaN at a distance of 10 µm"],
+    );
+    assert_told(
+        &line(&within("radius_um: 50", "E", "\"exp(-r)\"")),
+        &["`r`"],
+    );
+    let layout = |layout: &str| laid_out(3, layout, "");
+    assert_told(
+        &layout("Line(spacing_um: 0)"),
+        &["expected a number greater than 0"],
+    );
+    assert_told(
+        &layout("Lines(spacing_um: 1)"),
+        &["expected a layout", "did you mean `Line`?"],
+    );
+    assert_told(
+        &layout("Line(5)"),
+        &["expected a layout: `Line(spacing_um: 10)`"],
+    );
+    assert_told(
+        &layout("Box(size_um: (1, 2))"),
+        &["expected three numbers (µm)", "found 2"],
+    );
+    assert_told(
+        &layout("Box(size_um: (1, 2, -3))"),
+        &["expected a number that is not negative"],
+    );
+    assert_told(
+        &scene_text(
+            1.0,
+            0.05,
+            &format!(
+                "cells: {{ \"A\": (layout: Line(spacing_um: 1), {}) }}",
+                stg(0, -60.0)
+            ),
+        ),
+        &["a single cell has no `layout`", "make it a population"],
+    );
+    assert_told(
+        &scene_text(
+            1.0,
+            0.05,
+            &format!(
+                "cells: {{ \"A\": (position: (1, inf, 2), {}) }}",
+                stg(0, -60.0)
+            ),
+        ),
+        &["`inf` is not allowed here"],
+    );
 }

@@ -75,6 +75,8 @@ fn the_names_it_mentions_ship() {
         "half_centre",
         "da_cell",
         "five_neuron_copies",
+        "stg_population",
+        "stg_sheet",
     ] {
         assert!(README.contains(name));
         scene::read(name).unwrap_or_else(|e| panic!("{e}"));

@@ -210,7 +210,7 @@ fn unknown_word() {
  9 │ )
    ╰────
   help: known: `like`, `cell`, `count`, `jitter`, `parameters`, `gbar`, `I`,
-        `start`, `homeostat`, `controller`, `area_cm2`
+        `start`, `homeostat`, `controller`, `draws`, `compensate` and 5 more
 
 4 errors
 "#,

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use homarus_systems::{
-    address::{self, Address, EdgeScalar},
+    address::{self, Address, ChannelScalar, EdgeScalar},
     assembly::Simulation,
     coupling::BulkEdges,
     integrate::Kernel,
@@ -13,7 +13,8 @@ use super::table::seconds;
 use crate::scene::{
     lint::{self, Pace, digits, percent},
     memory,
-    model::{Action, Cell, Current, Integrator, Rule, Scene},
+    model::{Action, Cell, Current, Distribution, Integrator, Rule, Sampler, Scene, Value},
+    population::build::Thrown,
 };
 
 /// Columns of the page, one for the padding that is cut off included.
@@ -49,6 +50,7 @@ pub(super) fn render(scene: &Scene, network: &Simulation) -> String {
     page.gap();
     page.row("run", &run(scene));
     cells(scene, &mut page);
+    populations(scene, network, &mut page);
     edges(scene, network, &mut page);
     regulation(scene, &mut page);
     named(scene, &mut page);
@@ -183,6 +185,103 @@ fn cells(scene: &Scene, page: &mut Page) {
     }
 }
 
+/// Where the conductances of populations come from, and how far they are spread.
+fn populations(scene: &Scene, network: &Simulation, page: &mut Page) {
+    for population in &scene.populations {
+        let first = &scene.cells[population.cells.start];
+        let channels = &scene.cell_types[first.cell_type].channels;
+        let mut from = match population.tabulated {
+            true => vec!["from a table".to_owned()],
+            false => Vec::new(),
+        };
+        from.extend(
+            first
+                .sampler
+                .iter()
+                .flat_map(|sampler| drawn(scene, first, sampler)),
+        );
+        from.extend(first.jitter.iter().map(|_| "jittered".to_owned()));
+        if from.is_empty() {
+            continue;
+        }
+        let cells: Vec<usize> = population.cells.clone().collect();
+        let thrown = network.world.get_resource::<Thrown>();
+        from.extend(match thrown.map_or(0, |thrown| thrown.of(&cells)) {
+            0 => None,
+            n => Some(format!("{} draws thrown away", thousands(n as f64))),
+        });
+        let name = &population.name;
+        page.row("populations", &format!("{name}: {}", from.join("; ")));
+        let range = |(lane, (channel, _)): (usize, &(String, _))| {
+            let g = |cell: &usize| {
+                let gbar = Address::Channel(*cell, lane, ChannelScalar::Gbar);
+                address::read(&network.world, gbar).unwrap_or(f64::NAN)
+            };
+            let low = cells.iter().map(g).fold(f64::INFINITY, f64::min);
+            let high = cells.iter().map(g).fold(f64::NEG_INFINITY, f64::max);
+            let [a, b] = [low, high].map(|g| digits(g, 3));
+            match a == b {
+                true => format!("{channel} {a}"),
+                false => format!("{channel} {a} to {b}"),
+            }
+        };
+        let ranges: Vec<String> = channels.iter().enumerate().map(range).collect();
+        page.row(
+            "populations",
+            &format!("{name}: {} mS/cm²", ranges.join(", ")),
+        );
+    }
+}
+
+/// How conductances are drawn, in words.
+fn drawn(scene: &Scene, cell: &Cell, sampler: &Sampler) -> Vec<String> {
+    let short = |x: f64| digits(x, WRITTEN);
+    let draws = sampler.draws.iter().map(|draw| {
+        let name = &draw.name;
+        match &draw.value {
+            Value::Number(x) => format!("{name} {}", short(*x)),
+            Value::Function(function) => format!("{name} = {function}"),
+            Value::Distribution(Distribution::Uniform { from, to }) => {
+                format!("{name} uniform {} to {}", short(*from), short(*to))
+            }
+            Value::Distribution(Distribution::Normal { mean, sd }) => {
+                format!("{name} normal {} (SD {})", short(*mean), short(*sd))
+            }
+            Value::Distribution(Distribution::LogNormal { median, sigma }) => {
+                format!(
+                    "{name} log-normal {} (sigma {})",
+                    short(*median),
+                    short(*sigma)
+                )
+            }
+        }
+    });
+    let channels = &scene.cell_types[cell.cell_type].channels;
+    let solves = sampler.solves.iter().map(|solve| {
+        let names: Vec<&str> = solve
+            .lanes
+            .iter()
+            .map(|l| channels[*l].0.as_str())
+            .collect();
+        let targets = ["g_f", "g_s", "g_u"].into_iter().zip(solve.targets);
+        let targets = targets.filter(|(_, target)| !target.is_nan());
+        let targets: Vec<String> = targets
+            .map(|(name, g)| format!("{name} {}", short(g)))
+            .collect();
+        let at = solve
+            .v_th
+            .map_or("the threshold".to_owned(), |v| format!("{v} mV"));
+        format!(
+            "{} solved for {} at {at}",
+            names.join(", "),
+            targets.join(", ")
+        )
+    });
+    let reject = sampler.reject.iter();
+    let reject = reject.map(|condition| format!("not where {}", condition.text));
+    draws.chain(solves).chain(reject).collect()
+}
+
 fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
     if scene.edges.is_empty() && scene.bulk.is_empty() {
         page.row("edges", "none");
@@ -235,16 +334,28 @@ fn edges(scene: &Scene, network: &Simulation, page: &mut Page) {
             continue;
         };
         let (pre, post) = (&bulk.pre.selector, &bulk.post.selector);
-        let rule = match bulk.rule {
+        let rule = match &bulk.rule {
             Rule::Ring => format!("a ring from {pre} to {post}"),
             Rule::Chain => format!("a chain from {pre} to {post}"),
             Rule::OneToOne => format!("{pre} to {post} one to one"),
             Rule::AllToAll => format!("all of {pre} to all of {post}"),
             Rule::Random { in_degree } => format!("{in_degree} of {pre} into each of {post}"),
+            Rule::Within {
+                radius,
+                probability,
+            } => {
+                let by = probability
+                    .as_ref()
+                    .map(|p| format!(" with probability {}", p.written()));
+                format!(
+                    "{pre} to {post} within {radius} µm{}",
+                    by.unwrap_or_default()
+                )
+            }
             Rule::Listed => "a table".to_owned(),
         };
         let kind = &scene.kinds[bulk.kind].name;
-        let count = thousands(bulk.len() as f64);
+        let count = thousands(bulk.count(scene) as f64);
         page.row("generators", &format!("{name}: {rule}, {count} {kind}"));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::run::Failure;
 use crate::scene::model::{Integrator, Samples, Scene, Setting};
-use crate::scene::{self, Place, Size, Source, Subject};
+use crate::scene::{self, Asked, Place, Size, Source, Subject, TableFile};
 
 use homarus_systems::nearest::nearest;
 
@@ -11,49 +11,75 @@ use super::wrong;
 /// Settings that `--set` knows beside the scalars of the network.
 const SETTINGS: [&str; 4] = ["duration_ms", "step_ms", "control_ms", "seed"];
 
-/// Reads a scene with the numbers of cells and copies that `PATH=VALUE` sets, `NAME.count` and
-/// `NAME.copies`.
+/// Reads a scene with the numbers of cells and copies and the tables of conductances that
+/// `PATH=VALUE` sets: `NAME.count`, `NAME.copies`, `NAME.table`, each also as `population.NAME.…`.
 pub(super) fn read(name: &str, sets: &[String]) -> Result<Scene, Failure> {
-    Ok(scene::read_sized(name, &sizes(sets)?)?)
+    Ok(scene::read_asked(name, &asked(sets)?)?)
 }
 
 /// As [`read`], of a scene or a cell type.
 pub(super) fn read_subject(name: &str, sets: &[String]) -> Result<Subject, Failure> {
-    Ok(scene::read_subject(name, &sizes(sets)?)?)
+    Ok(scene::read_subject(name, &asked(sets)?)?)
 }
 
-/// The numbers of cells and copies that are set.
-fn sizes(sets: &[String]) -> Result<Vec<Size>, Failure> {
-    let mut sizes = Vec::new();
+/// The numbers of cells and copies and the tables that are set.
+fn asked(sets: &[String]) -> Result<Asked, Failure> {
+    let (mut asked, mut seen) = (Asked::default(), Vec::new());
     for set in sets {
         let Some((path, value)) = set.split_once('=') else {
             continue;
         };
         let (path, value) = (path.trim(), value.trim());
-        let Some((name, field)) = size(path) else {
+        let Some((name, field)) = of_population(path) else {
             continue;
         };
+        if seen.contains(&(name, field)) {
+            return Err(twice(path));
+        }
+        seen.push((name, field));
+        let origin = argument("--set", set, path);
+        if field == TABLE {
+            asked.tables.push(TableFile {
+                population: name.to_string(),
+                path: value.into(),
+                origin,
+            });
+            continue;
+        }
         let number = value.replace('_', "").parse().map_err(|_| {
             wrong(
                 format!("`{path}` cannot be `{value}`"),
                 Some("write a whole number, 1 or more".to_string()),
             )
         })?;
-        sizes.push(Size {
+        asked.sizes.push(Size {
             name: name.to_string(),
             field: field.to_string(),
             number,
-            origin: argument("--set", set, path),
+            origin,
         });
     }
-    Ok(sizes)
+    Ok(asked)
 }
 
-/// Takes the path of a number of cells or copies apart.
-fn size(path: &str) -> Option<(&str, &str)> {
-    let (name, field) = path.split_once('.')?;
+/// The error for a second value.
+fn twice(path: &str) -> Failure {
+    wrong(
+        format!("`--set {path}` is given twice"),
+        Some("keep one of the two".to_string()),
+    )
+}
+
+/// The setting that is a table of conductances.
+const TABLE: &str = "table";
+
+/// Takes the path of a number of cells or copies, or of a table, apart.
+fn of_population(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("population.");
+    let rest = rest.filter(|rest| rest.contains('.')).unwrap_or(path);
+    let (name, field) = rest.split_once('.')?;
     let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    (plain && ["count", "copies"].contains(&field)).then_some((name, field))
+    (plain && ["count", "copies", TABLE].contains(&field)).then_some((name, field))
 }
 
 /// Applies every `PATH=VALUE`: settings at once, scalars as if the scene set them last. What is
@@ -73,13 +99,10 @@ pub(super) fn apply(
         })?;
         let (path, value) = (path.trim(), value.trim());
         if seen.contains(&path) {
-            return Err(wrong(
-                format!("`--set {path}` is given twice"),
-                Some("keep one of the two".to_string()),
-            ));
+            return Err(twice(path));
         }
         seen.push(path);
-        if size(path).is_some() {
+        if of_population(path).is_some() {
             continue;
         }
         if !path.contains('.') && !SETTINGS.contains(&path) {

@@ -90,16 +90,16 @@ impl Summary {
 /// the channel.
 pub type Conductances = Vec<(String, Vec<Option<f64>>)>;
 
-/// The populations of windows with more cells than a person reads: name and cells of each. In
-/// windows that end with the run, at `end_ms`, conductances have their values then.
+/// Populations in every window: name and cells of each. In windows that end with the run, at
+/// `end_ms`, conductances have their values then.
 pub fn populations(
     windows: &[WindowReport],
     groups: &[(String, Vec<usize>)],
     conductances: &Conductances,
     end_ms: f64,
 ) -> Vec<Populations> {
-    let large = windows.iter().filter(|w| w.cells.len() > LISTED_CELLS);
-    large
+    windows
+        .iter()
         .flat_map(|window| {
             let known: &[_] = match window.to_ms >= end_ms {
                 true => conductances,
@@ -134,6 +134,44 @@ pub struct Populations {
     pub sd: BTreeMap<String, f64>,
     /// Medians.
     pub median: BTreeMap<String, f64>,
+    /// Standard deviations of conductances over their means (1).
+    pub cv: BTreeMap<String, Option<f64>>,
+    /// Largest over smallest conductances (1).
+    pub max_over_min: BTreeMap<String, Option<f64>>,
+    /// How conductances go along with one another.
+    pub correlation: Option<Correlation>,
+}
+
+/// Correlations of conductances over the cells of a population.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Correlation {
+    /// The conductances, `CHANNEL.gbar`.
+    pub of: Vec<String>,
+    /// Pearson's coefficients, row by row; undefined where one of the two does not vary.
+    pub r: Vec<Vec<Option<f64>>>,
+}
+
+impl Correlation {
+    /// Of conductances that all cells have.
+    fn new(values: Vec<(&str, Vec<f64>)>) -> Self {
+        let r = |a: &[f64], b: &[f64]| {
+            let n = a.len() as f64;
+            let mean = |x: &[f64]| x.iter().sum::<f64>() / n;
+            let (mean_a, mean_b) = (mean(a), mean(b));
+            let moment = |a: &[f64], mean_a: f64, b: &[f64], mean_b: f64| -> f64 {
+                let pairs = a.iter().zip(b);
+                pairs.map(|(a, b)| (a - mean_a) * (b - mean_b)).sum()
+            };
+            let (aa, bb) = (moment(a, mean_a, a, mean_a), moment(b, mean_b, b, mean_b));
+            let r = moment(a, mean_a, b, mean_b) / (aa * bb).sqrt();
+            r.is_finite().then(|| r.clamp(-1.0, 1.0))
+        };
+        let row = |a: &[f64]| values.iter().map(|(_, b)| r(a, b)).collect();
+        Self {
+            of: values.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            r: values.iter().map(|(_, a)| row(a)).collect(),
+        }
+    }
 }
 
 /// A measure of a cell and its name.
@@ -169,17 +207,39 @@ impl Populations {
             mean: BTreeMap::new(),
             sd: BTreeMap::new(),
             median: BTreeMap::new(),
+            cv: BTreeMap::new(),
+            max_over_min: BTreeMap::new(),
+            correlation: None,
         };
         for (name, measure) in MEASURES {
             population.sum_up(name, reports().filter_map(measure).collect());
         }
+        let mut shared = Vec::new();
         for (name, values) in conductances {
-            population.sum_up(
-                name,
-                cells.iter().filter_map(|cell| values[*cell]).collect(),
-            );
+            let values: Vec<f64> = cells.iter().filter_map(|cell| values[*cell]).collect();
+            population.spread(name, &values);
+            population.sum_up(name, values.clone());
+            if values.len() == cells.len() {
+                shared.push((name.as_str(), values));
+            }
         }
+        population.correlation = (!shared.is_empty()).then(|| Correlation::new(shared));
         population
+    }
+
+    /// Adds how far a conductance that some cells have is spread.
+    fn spread(&mut self, name: &str, values: &[f64]) {
+        if values.is_empty() {
+            return;
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let sd = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let ratio = |a: f64, b: f64| (b > 0.0).then(|| a / b);
+        self.cv.insert(name.to_owned(), ratio(sd, mean));
+        self.max_over_min.insert(name.to_owned(), ratio(high, low));
     }
 
     /// Adds the moments of a measure that is defined in some cells.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use glam::DVec3;
 use homarus_systems::definition::{CellDefinition, Start};
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     definitions::{channel_path, start},
     diagnostic::{Diagnostic, Diagnostics},
     model::{Cell, Controller, Gains, Homeostat, Settings},
+    population::{Membrane, SamplerFields},
     source::Place,
     syntax::{Key, Node, Value},
     units,
@@ -32,10 +34,20 @@ const U_MAX: f64 = 1e7;
 const ALPHA: f64 = 5e-3;
 const BETA: f64 = 5e-3;
 
+/// What is known of a cell before its type is looked at.
+pub(super) struct Own {
+    /// Its own area (cm²).
+    pub area: Option<f64>,
+    /// Its position (µm).
+    pub position: Option<DVec3>,
+    /// Whether its conductances come from a table.
+    pub tabulated: bool,
+}
+
 /// The fields of a cell that need its type to be read.
 pub(super) struct CellFields<'n> {
     parameters: Option<&'n Node>,
-    gbar: Option<&'n Node>,
+    conductances: SamplerFields<'n>,
     current: Option<&'n Node>,
     jitter: Option<&'n Node>,
     start: Option<&'n Node>,
@@ -46,14 +58,17 @@ pub(super) struct CellFields<'n> {
 impl<'n> CellFields<'n> {
     /// Takes the fields; `jitter` is that of a cell which names none of its own.
     pub fn take(fields: &mut Fields<'n>, jitter: Option<&'n Node>) -> Self {
+        let jitter = fields.optional("jitter").or(jitter);
+        let parameters = fields.optional("parameters");
+        let gbar = fields.optional("gbar");
         Self {
-            jitter: fields.optional("jitter").or(jitter),
-            parameters: fields.optional("parameters"),
-            gbar: fields.optional("gbar"),
+            jitter,
+            parameters,
             current: fields.optional("I"),
             start: fields.optional("start"),
             homeostat: fields.optional("homeostat"),
             controller: fields.optional("controller"),
+            conductances: SamplerFields::take(gbar, fields),
         }
     }
 
@@ -62,13 +77,19 @@ impl<'n> CellFields<'n> {
         name: &Key,
         cell_type: usize,
         definition: &CellDefinition,
-        own_area: Option<f64>,
+        own: Own,
         maximal_conductance: Rule,
         errors: &mut Diagnostics,
     ) -> Option<Cell> {
-        let area = own_area.or(definition.area);
+        let area = own.area.or(definition.area);
         let parameters = self.parameters(definition, errors);
-        let gbar = self.gbar(definition, area, maximal_conductance, errors);
+        let membrane = Membrane {
+            definition,
+            area,
+            rule: maximal_conductance,
+            tabulated: own.tabulated,
+        };
+        let conductances = self.conductances.read(membrane, errors);
         let current = self
             .current
             .map_or(Some(0.0), |node| units::current_density(node, area, errors));
@@ -78,7 +99,13 @@ impl<'n> CellFields<'n> {
         };
         let start = self.start(definition, errors);
         let homeostat = match self.homeostat {
-            Some(node) => homeostat(node, definition, gbar.as_deref(), errors).map(Some),
+            Some(node) => {
+                let read = conductances.as_ref();
+                // Of cells that differ, each is looked at when its conductances are known.
+                let alike = read.filter(|(_, sampler)| sampler.is_none() && !own.tabulated);
+                let gbar = alike.map(|(gbar, _)| gbar.as_slice());
+                homeostat(node, definition, gbar, errors).map(Some)
+            }
             None => Some(None),
         };
         let controller = match self.controller {
@@ -89,16 +116,19 @@ impl<'n> CellFields<'n> {
             None => Some(None),
         };
         let (start, start_range) = start?;
+        let (gbar, sampler) = conductances?;
         Some(Cell {
             name: name.text.as_str().into(),
             cell_type,
             parameters: parameters?.into(),
-            gbar: gbar?,
+            gbar,
+            sampler,
             jitter: jitter?,
             current: current?,
             start,
             start_range,
             area,
+            position: own.position,
             homeostat: homeostat?,
             controller: controller?,
             origin: name.place.clone(),
@@ -126,29 +156,6 @@ impl<'n> CellFields<'n> {
             })
             .collect();
         read.into_iter().collect()
-    }
-
-    fn gbar(
-        &self,
-        definition: &CellDefinition,
-        area: Option<f64>,
-        rule: Rule,
-        errors: &mut Diagnostics,
-    ) -> Option<Vec<f64>> {
-        let mut gbar = vec![0.0; definition.channels.len()];
-        let mut fine = true;
-        let entries = self
-            .gbar
-            .map_or(Some([].as_slice()), |node| map(node, errors))?;
-        for (key, node) in entries {
-            let lane = channel_lane(key, definition, errors);
-            let value = units::conductance_density(node, area, rule, errors);
-            match (lane, value) {
-                (Some(lane), Some(value)) => gbar[lane] = value,
-                _ => fine = false,
-            }
-        }
-        fine.then_some(gbar)
     }
 
     /// The cell's own start state with that of its type for what it does not say, and the range
@@ -217,14 +224,18 @@ fn jitter(
     fine.then(|| widths.into())
 }
 
-fn channel_lane(key: &Key, definition: &CellDefinition, errors: &mut Diagnostics) -> Option<usize> {
+pub(super) fn channel_lane(
+    key: &Key,
+    definition: &CellDefinition,
+    errors: &mut Diagnostics,
+) -> Option<usize> {
     let known = definition.channels.iter().map(|(name, _)| name.as_str());
     let of = format!("cell type `{}`", definition.name);
     index_of(key, known, "channel", &of, errors)
 }
 
 /// Lanes of the channels a list names, each once.
-fn channel_lanes(
+pub(super) fn channel_lanes(
     node: &Node,
     definition: &CellDefinition,
     errors: &mut Diagnostics,
@@ -333,7 +344,7 @@ fn check_homeostat_type(
         .channels
         .iter()
         .position(|(name, _)| name == reference)?;
-    let g = gbar?[lane];
+    let g = gbar.map_or(f64::INFINITY, |gbar| gbar[lane]);
     if g <= 0.0 {
         errors.push(
             Diagnostic::at(

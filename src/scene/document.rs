@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use glam::DVec3;
 use homarus_systems::{
     definition::{
         CalciumPool, CellDefinition, ChannelDefinition, DicDefinition, GateDefinition,
@@ -16,9 +17,10 @@ use super::{
     definitions::FORMAT,
     model::{
         Action, Bulk, Cell, Conductance, Controller, Copies, Current, Distribution, Edge, Ends,
-        Entry, Expectation, Homeostat, Rhythm, Rule, Samples, Scene, Take, Tolerance, Wanted,
-        Weight, Window,
+        Entry, Expectation, Homeostat, Layout, Population, Rhythm, Rule, Sampler, Samples, Scene,
+        Solve, Take, Tolerance, Value, Wanted, Weight, Window,
     },
+    population::IF_NEGATIVE,
     settings::{INTEGRATOR_STARTS, NEGATIVE_CONDUCTANCES},
 };
 
@@ -497,11 +499,11 @@ fn cells(scene: &Scene) -> Vec<(String, Ron)> {
     let (mut entries, mut k) = (Vec::new(), 0);
     let mut populations = scene.populations.iter().peekable();
     while k < end {
-        match populations.next_if(|(_, cells)| cells.start == k) {
-            Some((name, cells)) => {
-                let count = Some(cells.len());
-                entries.push((name.clone(), cell(scene, &scene.cells[k], count)));
-                k = cells.end;
+        match populations.next_if(|population| population.cells.start == k) {
+            Some(population) => {
+                let first = cell(scene, &scene.cells[k], Some(population));
+                entries.push((population.name.clone(), first));
+                k = population.cells.end;
             }
             None => {
                 let single = &scene.cells[k];
@@ -530,11 +532,11 @@ fn networks(scene: &Scene) -> Vec<(String, Ron)> {
             fields.extend(of_bulk(scene, bulk));
             Ron::Struct("", fields)
         });
-        let fields = vec![
-            ("copies", Ron::Whole(copies.count as u64)),
-            ("cells", Ron::Map(cells.collect())),
-            ("edges", Ron::List(edges.collect())),
-        ];
+        let mut fields = vec![("copies", Ron::Whole(copies.count as u64))];
+        fields.extend(copies.position.map(|at| ("position", triple(at))));
+        fields.extend(copies.layout.map(|of| ("layout", layout(of))));
+        fields.push(("cells", Ron::Map(cells.collect())));
+        fields.push(("edges", Ron::List(edges.collect())));
         (copies.name.clone(), Ron::Struct("", fields))
     };
     copies.map(entry).collect()
@@ -543,14 +545,10 @@ fn networks(scene: &Scene) -> Vec<(String, Ron)> {
 /// Kind, weight, name, parameters and start value of edges in bulk.
 fn of_bulk(scene: &Scene, bulk: &Bulk) -> Fields {
     let mut fields = vec![("kind", text(&scene.kinds[bulk.kind].name))];
-    let pair = |name, a, b| Ron::Tuple(name, vec![Ron::Number(a), Ron::Number(b)]);
     let g = match &bulk.g {
         Weight::Constant(g) => Some(conductance(*g)),
-        Weight::Drawn(Distribution::Uniform { from, to }) => Some(pair("Uniform", *from, *to)),
-        Weight::Drawn(Distribution::Normal { mean, sd }) => Some(pair("Normal", *mean, *sd)),
-        Weight::Drawn(Distribution::LogNormal { median, sigma }) => {
-            Some(pair("LogNormal", *median, *sigma))
-        }
+        Weight::Drawn(drawn) => Some(distribution(*drawn)),
+        Weight::OfDistance(g) => Some(expression(g.written())),
         Weight::Listed(_) => None,
     };
     fields.extend(g.map(|g| ("g", g)));
@@ -560,6 +558,66 @@ fn of_bulk(scene: &Scene, bulk: &Bulk) -> Fields {
     }
     fields.extend(bulk.s.map(|s| ("s", Ron::Number(s))));
     fields
+}
+
+fn distribution(distribution: Distribution) -> Ron {
+    let pair = |name, a, b| Ron::Tuple(name, vec![Ron::Number(a), Ron::Number(b)]);
+    match distribution {
+        Distribution::Uniform { from, to } => pair("Uniform", from, to),
+        Distribution::Normal { mean, sd } => pair("Normal", mean, sd),
+        Distribution::LogNormal { median, sigma } => pair("LogNormal", median, sigma),
+    }
+}
+
+fn drawn(value: &Value) -> Ron {
+    match value {
+        Value::Number(x) => Ron::Number(*x),
+        Value::Distribution(drawn) => distribution(*drawn),
+        Value::Function(function) => expression(function),
+    }
+}
+
+fn solve(definition: &CellDefinition, solve: &Solve) -> Ron {
+    let mut fields = vec![("channels", channel_names(definition, &solve.lanes))];
+    let targets = ["g_f", "g_s", "g_u"].into_iter().zip(solve.targets);
+    // Two channels have no fast target.
+    let targets = targets.filter(|(_, target)| !target.is_nan());
+    fields.extend(targets.map(|(name, target)| (name, Ron::Number(target))));
+    fields.extend(solve.v_th.map(|v| ("V_th", Ron::Number(v))));
+    fields.push(("if_negative", word(&IF_NEGATIVE, solve.if_negative)));
+    Ron::Struct("", fields)
+}
+
+/// What draws conductances, but for the conductances themselves.
+fn sampler(definition: &CellDefinition, sampler: &Sampler) -> Fields {
+    let mut fields = Vec::new();
+    let draws = sampler.draws.iter().filter(|draw| draw.lane.is_none());
+    let draws: Vec<_> = draws.map(|d| (d.name.clone(), drawn(&d.value))).collect();
+    if !draws.is_empty() {
+        fields.push(("draws", Ron::Map(draws)));
+    }
+    if !sampler.solves.is_empty() {
+        let solves = sampler.solves.iter().map(|s| solve(definition, s));
+        fields.push(("compensate", Ron::List(solves.collect())));
+    }
+    if !sampler.reject.is_empty() {
+        let reject = sampler.reject.iter().map(|c| c.text.as_str());
+        fields.push(("reject", texts(reject)));
+    }
+    fields
+}
+
+/// Conductances of the cells of a population, a row a cell.
+fn conductances(scene: &Scene, population: &Population) -> String {
+    let cells = &scene.cells[population.cells.clone()];
+    let channels = &scene.cell_types[cells[0].cell_type].channels;
+    let names: Vec<&str> = channels.iter().map(|(name, _)| name.as_str()).collect();
+    let mut table = names.join(",") + "\n";
+    for cell in cells {
+        let row: Vec<String> = cell.gbar.iter().map(|g| format!("{g:?}")).collect();
+        table += &(row.join(",") + "\n");
+    }
+    table
 }
 
 fn conductance(g: Conductance) -> Ron {
@@ -580,14 +638,23 @@ fn generators(scene: &Scene) -> Vec<(String, Ron)> {
     let entry = |bulks: &[&Bulk]| {
         let bulk = bulks[0];
         let word = |rule: &str| Ron::Word(rule.to_owned());
-        let rule = match bulk.rule {
+        let rule = match &bulk.rule {
             Rule::Ring => word("Ring"),
             Rule::Chain => word("Chain"),
             Rule::OneToOne => word("OneToOne"),
             Rule::AllToAll => word("AllToAll"),
             Rule::Random { in_degree } => {
-                let degree = ("in_degree", Ron::Whole(u64::from(in_degree)));
+                let degree = ("in_degree", Ron::Whole(u64::from(*in_degree)));
                 Ron::Struct("Random", vec![degree])
+            }
+            Rule::Within {
+                radius,
+                probability,
+            } => {
+                let mut fields = vec![("radius_um", Ron::Number(*radius))];
+                let p = probability.as_ref().map(|p| expression(p.written()));
+                fields.extend(p.map(|p| ("p", p)));
+                Ron::Struct("Within", fields)
             }
             Rule::Listed => Ron::Tuple("Table", vec![Ron::Text(table(scene, bulks))]),
         };
@@ -625,19 +692,54 @@ fn cell_names(scene: &Scene, cells: &[usize]) -> Ron {
     Ron::List(scene.names_of(cells).into_iter().map(Ron::Text).collect())
 }
 
-/// A cell, or the cells of a population of `count`.
-fn cell(scene: &Scene, cell: &Cell, count: Option<usize>) -> Ron {
+/// A position or lengths (µm).
+fn triple(at: DVec3) -> Ron {
+    Ron::Tuple("", at.to_array().map(Ron::Number).into())
+}
+
+fn layout(layout: Layout) -> Ron {
+    match layout {
+        Layout::Line { spacing } => Ron::Struct("Line", vec![("spacing_um", Ron::Number(spacing))]),
+        Layout::Grid { columns, spacing } => Ron::Struct(
+            "Grid",
+            vec![
+                ("columns", Ron::Whole(columns)),
+                ("spacing_um", Ron::Number(spacing)),
+            ],
+        ),
+        Layout::Box { size } => Ron::Struct("Box", vec![("size_um", triple(size))]),
+    }
+}
+
+/// A cell, or the cells of a population.
+fn cell(scene: &Scene, cell: &Cell, population: Option<&Population>) -> Ron {
     let definition = &scene.cell_types[cell.cell_type];
     let mut fields = vec![("cell", text(&definition.name))];
-    fields.extend(count.map(|count| ("count", Ron::Whole(count as u64))));
+    if let Some(population) = population {
+        fields.push(("count", Ron::Whole(population.cells.len() as u64)));
+        fields.extend(population.layout.map(|of| ("layout", layout(of))));
+    }
+    fields.extend(cell.position.map(|at| ("position", triple(at))));
     if !cell.parameters.is_empty() {
         let parameters = cell.parameters.iter();
         let parameters = parameters.map(|(c, p, value)| (format!("{c}.{p}"), Ron::Number(*value)));
         fields.push(("parameters", Ron::Map(parameters.collect())));
     }
-    let gbar = definition.channels.iter().zip(&cell.gbar);
-    let gbar = gbar.map(|((name, _), g)| (name.clone(), Ron::Number(*g)));
-    fields.push(("gbar", Ron::Map(gbar.collect())));
+    if let Some(population) = population.filter(|population| population.tabulated) {
+        fields.push(("table", Ron::Text(conductances(scene, population))));
+    } else {
+        let value = |lane: usize| {
+            let mut draws = cell.sampler.iter().flat_map(|sampler| &sampler.draws);
+            let draw = draws.find(|draw| draw.lane == Some(lane));
+            draw.map_or(Ron::Number(cell.gbar[lane]), |draw| drawn(&draw.value))
+        };
+        let gbar = definition.channels.iter().enumerate();
+        let gbar = gbar.map(|(lane, (name, _))| (name.clone(), value(lane)));
+        fields.push(("gbar", Ron::Map(gbar.collect())));
+    }
+    if let Some(drawn) = &cell.sampler {
+        fields.extend(sampler(definition, drawn));
+    }
     if let Some(jitter) = &cell.jitter {
         let jitter = definition.channels.iter().zip(jitter.iter());
         let jitter = jitter.map(|((name, _), width)| (name.clone(), Ron::Number(*width)));

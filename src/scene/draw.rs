@@ -12,6 +12,14 @@ use super::model::{Cell, Distribution};
 /// Place in a stream at which weights begin, behind whatever has chosen the cells they join.
 const WEIGHTS: u128 = 1 << 32;
 
+/// A number that is a path's own: which stream, or where in one.
+pub(super) fn place(name: &str) -> u64 {
+    let hash = blake3::hash(name.as_bytes());
+    let mut place = [0; 8];
+    place.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_le_bytes(place)
+}
+
 /// The random numbers of one path.
 pub(super) struct Stream(ChaCha8Rng);
 
@@ -21,10 +29,7 @@ impl Stream {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(key);
-        let hash = blake3::hash(path.as_bytes());
-        let mut stream = [0; 8];
-        stream.copy_from_slice(&hash.as_bytes()[..8]);
-        rng.set_stream(u64::from_le_bytes(stream));
+        rng.set_stream(place(path));
         Stream(rng)
     }
 
@@ -34,8 +39,14 @@ impl Stream {
         self
     }
 
+    /// Goes to a place of its own in the stream, far from all others.
+    pub fn seek(&mut self, place: u64) {
+        const BLOCK: u128 = 16;
+        self.0.set_word_pos(BLOCK * u128::from(place));
+    }
+
     /// A number in [0, 1).
-    fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         const UNIT: f64 = 1.0 / (1_u64 << 53) as f64;
         (self.0.next_u64() >> 11) as f64 * UNIT
     }
@@ -98,16 +109,15 @@ impl Stream {
     }
 }
 
-/// What is drawn for a cell: conductances (mS/cm²) by lane and V(0) (mV).
-pub(super) fn cell(seed: u64, cell: &Cell) -> (Vec<f64>, Option<f64>) {
+/// What is drawn for a cell: the jitter of its conductances (mS/cm²) by lane, and V(0) (mV).
+pub(super) fn cell(seed: u64, cell: &Cell, mut gbar: Vec<f64>) -> (Vec<f64>, Option<f64>) {
     if cell.jitter.is_none() && cell.start_range.is_none() {
-        return (cell.gbar.clone(), cell.start.v);
+        return (gbar, cell.start.v);
     }
     let mut stream = Stream::new(seed, &cell.name);
     // V comes first whether it is drawn or not, then the channels by lane.
     let (low, high) = cell.start_range.unwrap_or_default();
     let v = stream.uniform(low, high);
-    let mut gbar = cell.gbar.clone();
     for (g, jitter) in gbar
         .iter_mut()
         .zip(cell.jitter.iter().flat_map(|j| j.iter()))

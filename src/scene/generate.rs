@@ -5,20 +5,23 @@ use std::{collections::HashMap, sync::Arc};
 use rayon::prelude::*;
 
 use super::{
-    draw::Stream,
+    diagnostic::Diagnostic,
+    draw::{self, Stream},
     model::{Bulk, Conductance, Rule, Scene, Weight},
+    space::{self, Neighbourhood, OfDistance},
 };
 
 /// Edges in columns, those into one cell in the order in which they are summed.
+#[derive(Default)]
 pub(super) struct Columns {
     pub pre: Arc<Vec<u32>>,
     pub post: Arc<Vec<u32>>,
 }
 
-/// The cells that edges in bulk join.
-pub(super) fn columns(scene: &Scene, bulk: &Bulk) -> Columns {
+/// The cells that edges in bulk join, or which probability is impossible.
+pub(super) fn columns(scene: &Scene, bulk: &Bulk) -> Result<Columns, Diagnostic> {
     let (pre, post) = (&bulk.pre.cells, &bulk.post.cells);
-    match bulk.rule {
+    Ok(match &bulk.rule {
         Rule::OneToOne | Rule::Listed => Columns {
             pre: pre.clone(),
             post: post.clone(),
@@ -44,8 +47,86 @@ pub(super) fn columns(scene: &Scene, bulk: &Bulk) -> Columns {
             let (pre, post) = (Arc::new(pre), Arc::new(post));
             Columns { pre, post }
         }
-        Rule::Random { in_degree } => random(scene, bulk, in_degree),
+        Rule::Random { in_degree } => random(scene, bulk, *in_degree),
+        Rule::Within {
+            radius,
+            probability,
+        } => within(scene, bulk, *radius, probability.as_ref())?,
+    })
+}
+
+/// Number of edges of a rule of distance.
+pub(super) fn count(scene: &Scene, bulk: &Bulk) -> u64 {
+    columns(scene, bulk).map_or(0, |columns| columns.post.len() as u64)
+}
+
+/// What is wrong with the edges of a scene that depend on distances, if anything.
+pub(super) fn impossible(scene: &Scene) -> Option<Diagnostic> {
+    let mut bulks = scene.bulk.iter();
+    bulks.find_map(|bulk| {
+        let weighed = matches!(bulk.g, Weight::OfDistance(_));
+        if !weighed && !matches!(bulk.rule, Rule::Within { .. }) {
+            return None;
+        }
+        let made = columns(scene, bulk);
+        let made = made.and_then(|columns| weights(scene, bulk, &columns));
+        made.err()
+    })
+}
+
+/// Pairs at most a radius (µm) apart, one for each postsynaptic cell after the other.
+fn within(
+    scene: &Scene,
+    bulk: &Bulk,
+    radius: f64,
+    probability: Option<&OfDistance>,
+) -> Result<Columns, Diagnostic> {
+    let (sources, targets) = (&bulk.pre.cells, &bulk.post.cells);
+    let near = Neighbourhood::new(scene, bulk, radius);
+    // The draw of a pair has a place in the stream of the postsynaptic cell that is the presynaptic
+    // cell's own.
+    let place = |cell: &u32| draw::place(&scene.cells[*cell as usize].name);
+    let places: Vec<u64> = match probability {
+        Some(_) => sources.par_iter().map(place).collect(),
+        None => Vec::new(),
+    };
+    let into = |found: &mut Vec<(u32, f64)>, (k, post): (usize, &u32)| {
+        near.of(k, found);
+        found.retain(|(pre, _)| sources[*pre as usize] != *post);
+        let Some(probability) = probability else {
+            return Ok(found
+                .iter()
+                .map(|(pre, _)| sources[*pre as usize])
+                .collect());
+        };
+        let mut stream = stream(scene, bulk, *post);
+        let mut joined = Vec::new();
+        for (pre, distance) in found {
+            let p = probability.at(*distance);
+            if !(0.0..=1.0).contains(&p) {
+                let help = "a probability goes from 0 to 1; `max(0, min(1, …))` keeps it there";
+                let what = "the probability";
+                return Err(space::impossible(&bulk.origin, what, p, *distance, help));
+            }
+            stream.seek(places[*pre as usize]);
+            if stream.unit() < p {
+                joined.push(sources[*pre as usize]);
+            }
+        }
+        Ok(joined)
+    };
+    let rows: Vec<Result<Vec<u32>, Diagnostic>> = targets
+        .par_iter()
+        .enumerate()
+        .map_init(Vec::new, into)
+        .collect();
+    let (mut pre, mut post) = (Vec::new(), Vec::new());
+    for (row, target) in rows.into_iter().zip(targets.iter()) {
+        pre.extend(row?);
+        post.resize(pre.len(), *target);
     }
+    let (pre, post) = (Arc::new(pre), Arc::new(post));
+    Ok(Columns { pre, post })
 }
 
 fn random(scene: &Scene, bulk: &Bulk, in_degree: u32) -> Columns {
@@ -71,10 +152,14 @@ fn random(scene: &Scene, bulk: &Bulk, in_degree: u32) -> Columns {
     Columns { pre, post }
 }
 
-/// Conductances (mS/cm²) of edges in bulk.
-pub(super) fn weights(scene: &Scene, bulk: &Bulk, columns: &Columns) -> Vec<f64> {
+/// Conductances (mS/cm²) of edges in bulk, or which of them is impossible.
+pub(super) fn weights(
+    scene: &Scene,
+    bulk: &Bulk,
+    columns: &Columns,
+) -> Result<Vec<f64>, Diagnostic> {
     let post = &columns.post;
-    match &bulk.g {
+    Ok(match &bulk.g {
         Weight::Listed(g) => g.clone(),
         Weight::Constant(Conductance::Density(g)) => vec![*g; post.len()],
         Weight::Constant(Conductance::Absolute(g)) => {
@@ -103,7 +188,17 @@ pub(super) fn weights(scene: &Scene, bulk: &Bulk, columns: &Columns) -> Vec<f64>
             }
             g
         }
-    }
+        Weight::OfDistance(g) => {
+            let distances = space::distances(scene, &columns.pre, post);
+            let g: Vec<f64> = distances.par_iter().map(|d| g.at(*d)).collect();
+            if let Some(k) = g.iter().position(|g| !(g.is_finite() && *g >= 0.0)) {
+                let help = "a conductance is a finite number, 0 or more";
+                let (what, distance) = ("the weight `g`", distances[k]);
+                return Err(space::impossible(&bulk.origin, what, g[k], distance, help));
+            }
+            g
+        }
+    })
 }
 
 /// The stream of the edges into a cell.

@@ -7,16 +7,20 @@ use std::{
     sync::Arc,
 };
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::StringRecord;
 use homarus_systems::definition::SynapseDefinition;
 
 use super::{
-    decode::{CONDUCTANCE, Fields, expected, integer, key, map, not_negative, number, text},
+    decode::{
+        CONDUCTANCE, Fields, above_zero, expected, integer, key, map, not_negative, number, text,
+    },
     diagnostic::{Diagnostic, Diagnostics},
     model::{Bulk, Conductance, Distribution, Ends, Rule, Weight},
     names::{self, Role},
     network::{Network, refuse_same_name},
+    rows,
     source::{Place, Source},
+    space::{self, OfDistance},
     syntax::{Key, Node, Value},
     units,
 };
@@ -25,7 +29,12 @@ use super::{
 const MAX_DEGREE: u64 = u32::MAX as u64;
 
 /// The name of a rule.
-const RULES: [&str; 6] = ["Ring", "Chain", "OneToOne", "AllToAll", "Random", "Table"];
+const RULES: [&str; 7] = [
+    "Ring", "Chain", "OneToOne", "AllToAll", "Random", "Within", "Table",
+];
+
+/// The names of distributions.
+pub(super) const DISTRIBUTIONS: [&str; 3] = ["Uniform", "Normal", "LogNormal"];
 
 /// A rule as it is written.
 enum Written<'n> {
@@ -34,18 +43,33 @@ enum Written<'n> {
     Table(Arc<Source>, &'n Node),
 }
 
-/// Weights: a conductance or a distribution of densities.
+/// Weights: a conductance, a distribution of densities or a density by distance.
 pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
+    // A number in quotes is a mistake rather than an expression.
+    if let Value::Text(text) = &node.value
+        && text.trim().parse::<f64>().is_err()
+    {
+        return OfDistance::read(node, errors).map(Weight::OfDistance);
+    }
+    match &node.value {
+        Value::Tuple(Some(name), _) if DISTRIBUTIONS.contains(&name.text.as_str()) => {
+            distribution(node, errors).map(Weight::Drawn)
+        }
+        _ => units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant),
+    }
+}
+
+/// A distribution of densities (mS/cm²), one of [`DISTRIBUTIONS`].
+pub(super) fn distribution(node: &Node, errors: &mut Diagnostics) -> Option<Distribution> {
     let Value::Tuple(Some(name), items) = &node.value else {
-        return units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant);
+        return None;
     };
     let names = match name.text.as_str() {
         "Uniform" => "two numbers, as in `Uniform(0.1, 0.2)`: from, to",
         "Normal" => "two numbers, as in `Normal(0.1, 0.02)`: mean, standard deviation",
-        "LogNormal" => {
+        _ => {
             "two numbers, as in `LogNormal(0.1, 0.5)`: median, standard deviation of the logarithm"
         }
-        _ => return units::conductance(node, CONDUCTANCE, errors).map(Weight::Constant),
     };
     let [a, b] = items.as_slice() else {
         errors.push(expected(names, node));
@@ -58,7 +82,7 @@ pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
     };
     let values = (number(a, first, errors), number(b, second, errors));
     let (a_value, b_value) = (values.0?, values.1?);
-    Some(Weight::Drawn(match name.text.as_str() {
+    Some(match name.text.as_str() {
         "Uniform" => {
             let (from, to) = ordered((a, a_value), (b, b_value), errors)?;
             Distribution::Uniform { from, to }
@@ -71,7 +95,7 @@ pub(super) fn weight(node: &Node, errors: &mut Diagnostics) -> Option<Weight> {
             median: a_value,
             sigma: b_value,
         },
-    }))
+    })
 }
 
 /// The two ends of a range.
@@ -267,6 +291,22 @@ impl Network<'_> {
                 let in_degree = u32::try_from(degree?).ok()?;
                 return Some(Written::Rule(Rule::Random { in_degree }));
             }
+            ("Within", Value::Struct(_, entries)) => {
+                let mut fields = Fields::new("`Within`", node.head(), entries);
+                let radius = fields.required("radius_um").and_then(|node| {
+                    let rule = above_zero("no two cells are closer");
+                    number(node, rule, errors)
+                });
+                let probability = match fields.optional("p") {
+                    Some(node) => OfDistance::read(node, errors).map(Some),
+                    None => Some(None),
+                };
+                fields.finish(errors);
+                return Some(Written::Rule(Rule::Within {
+                    radius: radius?,
+                    probability: probability?,
+                }));
+            }
             ("Table", Value::Tuple(_, items)) => {
                 let [item] = items.as_slice() else {
                     errors.push(expected("one text, as in `Table(\"edges.csv\")`", node));
@@ -285,9 +325,12 @@ impl Network<'_> {
         if written.is_none() {
             let wanted = match name {
                 "Random" => "`Random(in_degree: 10)`",
+                "Within" => {
+                    "`Within(radius_um: 100)` or `Within(radius_um: 300, p: \"exp(-d/100)\")`"
+                }
                 "Table" => "`Table(\"edges.csv\")`",
                 _ => {
-                    "one of `Ring`, `Chain`, `OneToOne`, `AllToAll`, `Random(in_degree: 10)`, `Table(\"edges.csv\")`"
+                    "one of `Ring`, `Chain`, `OneToOne`, `AllToAll`, `Random(in_degree: 10)`, `Within(radius_um: 100)`, `Table(\"edges.csv\")`"
                 }
             };
             let near = names::nearest(name, RULES).filter(|near| *near != name);
@@ -342,11 +385,7 @@ impl Network<'_> {
     fn table(&mut self, table: &Table, errors: &mut Diagnostics) -> Option<Vec<Listed>> {
         /// More mistakes in one table are not read.
         const SHOWN: usize = 20;
-        let mut reader = ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .flexible(true)
-            .comment(Some(b'#'))
-            .from_reader(table.source.text().as_bytes());
+        let mut reader = rows::reader(table.source);
         let header = match reader.headers() {
             Ok(header) => header.clone(),
             Err(error) => {
@@ -546,10 +585,11 @@ impl Network<'_> {
                 _ => 0,
             };
             let next = post.iter().cycle().skip(shifted);
-            let pairs = pre.iter().zip(next).take(bulk.len() as usize);
+            let ends = usize::from(bulk.rule == Rule::Chain);
+            let mut pairs = pre.iter().zip(next).take(pre.len() - ends);
             let itself = match bulk.rule {
-                Rule::AllToAll | Rule::Random { .. } => None,
-                _ => pairs.into_iter().find(|(a, b)| a == b),
+                Rule::AllToAll | Rule::Random { .. } | Rule::Within { .. } => None,
+                _ => pairs.find(|(a, b)| a == b),
             };
             if let Some((cell, _)) = itself {
                 let name = &self.names[*cell as usize];
@@ -563,6 +603,17 @@ impl Network<'_> {
                         "no current would flow; only chemical synapses may join a cell to itself",
                     ),
                 );
+            }
+        }
+        if matches!(bulk.rule, Rule::Within { .. }) || matches!(bulk.g, Weight::OfDistance(_)) {
+            let placed = |cell: &&u32| match &self.cells[**cell as usize] {
+                Some(cell) => cell.position.is_some(),
+                None => true,
+            };
+            let mut ends = bulk.pre.cells.iter().chain(bulk.post.cells.iter());
+            if let Some(cell) = ends.find(|cell| !placed(cell)) {
+                let name = &self.names[*cell as usize];
+                errors.push(space::no_position(&bulk.origin, name));
             }
         }
         let absolute = matches!(bulk.g, Weight::Constant(Conductance::Absolute(_)));
@@ -652,14 +703,7 @@ struct Table<'s> {
 impl Table<'_> {
     /// The line of a record.
     fn place(&self, record: &StringRecord) -> Place {
-        let start = record.position().map_or(0, |p| p.byte() as usize);
-        let text = self.source.text();
-        let start = start
-            + text[start..]
-                .find(|c: char| !c.is_whitespace())
-                .unwrap_or(0);
-        let length = text[start..].find('\n').unwrap_or(text.len() - start);
-        Place::new(self.source, start..start + length)
+        rows::place(self.source, record)
     }
 }
 

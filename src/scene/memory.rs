@@ -6,8 +6,9 @@ use homarus_systems::{channels::CellType, coupling::CompiledKind, definition::Sy
 
 use super::{
     diagnostic::Diagnostic,
-    model::{Bulk, Scene},
+    model::{Rule, Scene},
     source::Place,
+    space,
 };
 
 /// Bytes of a neuron's components and names per channel, and of an edge's, about.
@@ -55,7 +56,14 @@ pub fn needed(scene: &Scene) -> f64 {
 
 /// The error for a scene that would take more than `available` bytes, where that is known.
 pub(super) fn shortage(scene: &Scene, available: Option<f64>) -> Option<Diagnostic> {
-    let edges: u64 = scene.bulk.iter().map(Bulk::len).sum();
+    let far = scene.bulk.iter().find_map(|bulk| match &bulk.rule {
+        Rule::Within { radius, .. } => space::too_many_pairs(scene, bulk, *radius),
+        _ => None,
+    });
+    if far.is_some() {
+        return far;
+    }
+    let edges: u64 = scene.bulk.iter().map(|bulk| bulk.count(scene)).sum();
     if edges > MAX_EDGES {
         let message =
             format!("this network has {edges} edges, and at most {MAX_EDGES} can be counted");

@@ -24,11 +24,14 @@ pub mod model;
 mod names;
 mod network;
 pub mod paths;
+pub mod population;
 mod protocol;
+mod rows;
 mod schemes;
 mod settings;
 pub mod shipped;
 pub mod source;
+pub mod space;
 pub mod spawn;
 mod syntax;
 mod units;
@@ -43,7 +46,7 @@ use homarus_systems::definition::{CellDefinition, SynapseKind};
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
     model::Scene,
-    network::Size,
+    network::{Asked, Size, TableFile},
     shipped::{Kind, Shipped, shipped},
     source::{Place, Source},
 };
@@ -61,17 +64,17 @@ use self::{
 ///
 /// Everything that is wrong with it; a syntax error is alone.
 pub fn read(name_or_path: &str) -> Result<Scene, Diagnostics> {
-    read_sized(name_or_path, &[])
+    read_asked(name_or_path, &Asked::default())
 }
 
-/// As [`read`], with other numbers of cells of populations and of copies of networks than the scene
-/// says.
+/// As [`read`], with other numbers of cells of populations and of copies of networks, and other
+/// tables of conductances, than the scene says.
 ///
 /// # Errors
 /// Everything that is wrong with it; a population or network that is not there.
-pub fn read_sized(name_or_path: &str, sizes: &[Size]) -> Result<Scene, Diagnostics> {
+pub fn read_asked(name_or_path: &str, asked: &Asked) -> Result<Scene, Diagnostics> {
     let found = find(name_or_path, &SCENES)?;
-    read_found(&stem(name_or_path), &found, sizes)
+    read_found(&stem(name_or_path), &found, asked)
 }
 
 /// Kinds of files that are scenes.
@@ -90,7 +93,7 @@ pub enum Subject {
 ///
 /// # Errors
 /// Everything that is wrong with it; a file that defines something else.
-pub fn read_subject(name_or_path: &str, sizes: &[Size]) -> Result<Subject, Diagnostics> {
+pub fn read_subject(name_or_path: &str, asked: &Asked) -> Result<Subject, Diagnostics> {
     let found = find(name_or_path, &[Kind::Cell, Kind::Network, Kind::Study])?;
     let mut errors = Diagnostics::default();
     let mut loader = Loader::default();
@@ -98,7 +101,7 @@ pub fn read_subject(name_or_path: &str, sizes: &[Size]) -> Result<Subject, Diagn
         if !errors.is_empty() {
             return finish(None, errors);
         }
-        return read_found(&stem(name_or_path), &found, sizes).map(Subject::Scene);
+        return read_found(&stem(name_or_path), &found, asked).map(Subject::Scene);
     };
     let mut library = loader.library;
     library.check_included(&mut errors);
@@ -109,7 +112,7 @@ pub fn read_subject(name_or_path: &str, sizes: &[Size]) -> Result<Subject, Diagn
     let scene = match lone.map(|root| root.value) {
         Some(Value::Struct(_, fields)) if errors.is_empty() => {
             let place = (place, found.folder.as_deref());
-            network::scene(&name, place, &fields, &mut library, sizes, &mut errors)
+            network::scene(&name, place, &fields, &mut library, asked, &mut errors)
         }
         _ => None,
     };
@@ -151,10 +154,14 @@ pub fn read_text(text: &str, name: &str, folder: Option<&Path>) -> Result<Scene,
         identity: name.to_owned(),
         folder: folder.map(Path::to_owned),
     };
-    read_found(name.strip_suffix(".ron").unwrap_or(name), &found, &[])
+    read_found(
+        name.strip_suffix(".ron").unwrap_or(name),
+        &found,
+        &Asked::default(),
+    )
 }
 
-fn read_found(name: &str, found: &Found, sizes: &[Size]) -> Result<Scene, Diagnostics> {
+fn read_found(name: &str, found: &Found, asked: &Asked) -> Result<Scene, Diagnostics> {
     let mut errors = Diagnostics::default();
     let mut loader = Loader::default();
     let tree = loader.scene(found, &mut errors);
@@ -162,16 +169,19 @@ fn read_found(name: &str, found: &Found, sizes: &[Size]) -> Result<Scene, Diagno
     library.check_included(&mut errors);
     let scene = tree.and_then(|(head, fields)| {
         let place = (head, found.folder.as_deref());
-        network::scene(name, place, &fields, &mut library, sizes, &mut errors)
+        network::scene(name, place, &fields, &mut library, asked, &mut errors)
     });
     if let Some(scene) = &scene {
         match memory::shortage(scene, memory::available()) {
             // Its edges are not made to see which of them are named.
             Some(error) => errors.push(error),
-            None => {
-                paths::check(scene, &mut errors);
-                expect::check(scene, &mut errors);
-            }
+            None => match generate::impossible(scene) {
+                Some(error) => errors.push(error),
+                None => {
+                    paths::check(scene, &mut errors);
+                    expect::check(scene, &mut errors);
+                }
+            },
         }
     }
     finish(scene, errors)

@@ -7,9 +7,13 @@ pub use homarus_systems::{
 
 use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
-use homarus_systems::definition::{CellDefinition, Start, SynapseKind};
+use glam::DVec3;
+use homarus_systems::{
+    definition::{CellDefinition, Start, SynapseKind},
+    kinetics::Expression,
+};
 
-use super::source::Place;
+use super::{generate, source::Place, space::OfDistance};
 
 /// A network, its protocol and what is to be observed.
 #[derive(Clone, Debug)]
@@ -48,8 +52,8 @@ pub struct Scene {
     pub kinds: Vec<SynapseKind>,
     /// Cells in scene order.
     pub cells: Vec<Cell>,
-    /// Cells that come from one description, numbered from 0: name and range of indices into `cells`.
-    pub populations: Vec<(String, Range<usize>)>,
+    /// Cells that come from one description.
+    pub populations: Vec<Population>,
     /// Networks that are there several times.
     pub copies: Vec<Copies>,
     /// Groups in scene order: name and members (indices into `cells`).
@@ -75,7 +79,7 @@ pub struct Scene {
 impl Scene {
     /// Number of edges, those in bulk included.
     pub fn edge_count(&self) -> usize {
-        let bulk: u64 = self.bulk.iter().map(Bulk::len).sum();
+        let bulk: u64 = self.bulk.iter().map(|bulk| bulk.count(self)).sum();
         self.edges.len() + usize::try_from(bulk).unwrap_or(usize::MAX)
     }
 
@@ -87,8 +91,7 @@ impl Scene {
 
     /// Populations, and each cell of copied networks over all copies, with their cells.
     pub fn alike(&self) -> Vec<(String, Vec<usize>)> {
-        let populations = self.populations.iter();
-        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let populations = self.populations.iter().map(Population::group);
         let copies = self.copies.iter().flat_map(|copies| {
             copies.copy(0).map(|cell| {
                 let every = copies.cells.clone().skip(cell - copies.cells.start);
@@ -129,8 +132,7 @@ impl Scene {
     /// Groups of any sort, with their members: populations, copies of networks, and what the scene
     /// calls groups.
     pub fn all_groups(&self) -> Vec<(String, Vec<usize>)> {
-        let populations = self.populations.iter();
-        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let populations = self.populations.iter().map(Population::group);
         let copies = self.copies.iter();
         let copies = copies.map(|copies| (copies.name.clone(), copies.cells.clone().collect()));
         populations
@@ -152,6 +154,8 @@ pub struct Cell {
     /// Maximal conductances (mS/cm²) by lane of the cell type, before they are jittered; 0 where the
     /// scene names none.
     pub gbar: Vec<f64>,
+    /// How some of the conductances are drawn.
+    pub sampler: Option<Arc<Sampler>>,
     /// Relative half-width of the uniform jitter of each conductance (1), by lane.
     pub jitter: Option<Arc<[f64]>>,
     /// Applied current (µA/cm²).
@@ -162,10 +166,84 @@ pub struct Cell {
     pub start_range: Option<(f64, f64)>,
     /// Membrane area (cm²); the cell's own or that of its type.
     pub area: Option<f64>,
+    /// Where it stands (µm), where a layout begins from which it is moved.
+    pub position: Option<DVec3>,
     /// Calcium homeostasis, if any.
     pub homeostat: Option<Homeostat>,
     /// Neuromodulation controller, if any.
     pub controller: Option<Controller>,
+    /// Where it is written.
+    pub origin: Place,
+}
+
+/// How conductances of cells are drawn.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    /// What is drawn, in scene order.
+    pub draws: Vec<Draw>,
+    /// Draws (places in their list) in an order in which each comes after what it is a function of.
+    pub order: Vec<usize>,
+    /// Compensations, one after the other.
+    pub solves: Vec<Solve>,
+    /// A draw for which one of these holds is thrown away.
+    pub reject: Vec<Condition>,
+}
+
+/// A conductance that is drawn, or a number that others are functions of.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// Name: of the channel, or its own.
+    pub name: String,
+    /// Lane of the channel; `None`: no conductance.
+    pub lane: Option<usize>,
+    /// Its value (mS/cm² for a conductance).
+    pub value: Value,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// As it is.
+    Number(f64),
+    /// Drawn.
+    Distribution(Distribution),
+    /// A function of other draws and of conductances (mS/cm²), by their names.
+    Function(Expression),
+}
+
+/// Conductances that are solved for so that dynamic input conductances come out as wanted.
+#[derive(Clone, Debug)]
+pub struct Solve {
+    /// Two or three channels (lanes).
+    pub lanes: Vec<usize>,
+    /// Wanted g_f (NaN for two channels), g_s and g_u.
+    pub targets: [f64; 3],
+    /// Threshold voltage (mV); `None`: by the cell type's rule.
+    pub v_th: Option<f64>,
+    /// What becomes of a cell with a negative solution.
+    pub if_negative: IfNegative,
+    /// Where it is written.
+    pub origin: Place,
+}
+
+/// What becomes of a cell whose compensation has a negative solution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfNegative {
+    /// The scene is refused.
+    Refuse,
+    /// The cell is drawn again.
+    Redraw,
+    /// The cell keeps it.
+    Keep,
+}
+
+/// A comparison of conductances (mS/cm²) and draws.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// As it is written.
+    pub text: String,
+    /// Not 0 where it holds.
+    pub holds: Expression,
     /// Where it is written.
     pub origin: Place,
 }
@@ -221,6 +299,48 @@ pub struct Edge {
     pub origin: Place,
 }
 
+/// Cells that come from one description, numbered from 0.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// Name: cell k is called `NAME[k]`.
+    pub name: String,
+    /// Cells (indices).
+    pub cells: Range<usize>,
+    /// How they are laid out; `None`: all in one place, if in any.
+    pub layout: Option<Layout>,
+    /// Whether the conductances of each come from a table.
+    pub tabulated: bool,
+}
+
+impl Population {
+    /// Name and cells (indices).
+    pub fn group(&self) -> (String, Vec<usize>) {
+        (self.name.clone(), self.cells.clone().collect())
+    }
+}
+
+/// How cells of a population, or copies of a network, are laid out in space.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Layout {
+    /// Along x.
+    Line {
+        /// Distance from one to the next (µm).
+        spacing: f64,
+    },
+    /// Row by row along x and y.
+    Grid {
+        /// Cells of a row.
+        columns: u64,
+        /// Distance of neighbours (µm).
+        spacing: f64,
+    },
+    /// Anywhere, uniformly.
+    Box {
+        /// Lengths along x, y and z (µm).
+        size: DVec3,
+    },
+}
+
 /// A network that is there several times, cell for cell and edge for edge.
 #[derive(Clone, Debug)]
 pub struct Copies {
@@ -232,6 +352,10 @@ pub struct Copies {
     pub cells: Range<usize>,
     /// Edges of all copies (indices into [`Scene::bulk`]), one bulk an edge of the network.
     pub bulk: Range<usize>,
+    /// Where the origin of the first copy is (µm).
+    pub position: Option<DVec3>,
+    /// How the copies are laid out.
+    pub layout: Option<Layout>,
 }
 
 impl Copies {
@@ -273,20 +397,16 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Number of edges.
-    pub fn len(&self) -> u64 {
+    /// Number of edges, in a scene that has them.
+    pub fn count(&self, scene: &Scene) -> u64 {
         let (pre, post) = (self.pre.cells.len() as u64, self.post.cells.len() as u64);
         match self.rule {
             Rule::Ring | Rule::OneToOne | Rule::Listed => pre,
             Rule::Chain => pre.saturating_sub(1),
             Rule::AllToAll => pre * post - self.common(),
             Rule::Random { in_degree } => post * u64::from(in_degree),
+            Rule::Within { .. } => generate::count(scene, self),
         }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Number of cells that are on both sides.
@@ -307,7 +427,7 @@ pub struct Ends {
 }
 
 /// Which cells a generator joins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// Each to the next, the last to the first.
     Ring,
@@ -322,6 +442,13 @@ pub enum Rule {
         /// Edges into each postsynaptic cell.
         in_degree: u32,
     },
+    /// Each to those close to it, but not to itself.
+    Within {
+        /// Largest distance (µm).
+        radius: f64,
+        /// Probability of an edge by the distance; `None`: always one.
+        probability: Option<OfDistance>,
+    },
     /// As a table lists them, row by row.
     Listed,
 }
@@ -333,6 +460,8 @@ pub enum Weight {
     Constant(Conductance),
     /// Drawn for each (mS/cm²).
     Drawn(Distribution),
+    /// By the distance of the two cells (mS/cm²).
+    OfDistance(OfDistance),
     /// As listed (mS/cm²).
     Listed(Vec<f64>),
 }

@@ -49,6 +49,7 @@ pub(super) enum Role {
     State,
     ChannelParameter,
     SynapseParameter,
+    Draw,
     Edge,
     Generator,
     Network,
@@ -66,6 +67,7 @@ impl Role {
             Self::Gate => "gate",
             Self::State => "state",
             Self::ChannelParameter | Self::SynapseParameter => "parameter",
+            Self::Draw => "draw",
             Self::Edge => "edge",
             Self::Generator => "generator",
             Self::Network => "network",
@@ -87,6 +89,7 @@ impl Role {
             Self::State => taken(&CHANNEL_SCALARS, "is a quantity of every channel in paths"),
             Self::SynapseParameter => taken(&EDGE_SCALARS, "is a quantity of every edge in paths")
                 .or_else(|| taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions")),
+            Self::Draw => taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions"),
             _ => None,
         }
     }

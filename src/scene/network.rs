@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,25 +10,27 @@ use homarus_systems::address::{CellNames, ChannelNames, Names};
 use homarus_systems::definition::{CellDefinition, SynapseDefinition, SynapseKind};
 
 use super::{
-    cell::CellFields,
+    cell::{CellFields, Own},
     decode::{
         ANY, CONDUCTANCE, Fields, Rule, above_zero, fraction, index_of, integer, key, keys, list,
         map, maximal_conductance, not_negative, number, text,
     },
     definitions::{header, optional_area},
     diagnostic::{Diagnostic, Diagnostics},
-    expect, generators,
+    expect, generators, include,
     library::Library,
     memory,
     merge::Entries,
     model::{
-        self, Bulk, Cell, Conductance, Copies, Edge, Ends, Rhythm, Samples, Scene, Setting, Weight,
-        Window,
+        self, Bulk, Cell, Conductance, Copies, Edge, Ends, Layout, Population, Rhythm, Samples,
+        Scene, Setting, Weight, Window,
     },
     names::{self, Role},
+    population::table::Table,
     protocol,
     settings::Settings,
-    source::Place,
+    source::{Place, Source},
+    space,
     syntax::{Key, Node, Value},
     units,
 };
@@ -45,7 +46,7 @@ pub(super) fn scene(
     (head, folder): (Place, Option<&Path>),
     fields: &Entries,
     library: &mut Library,
-    sizes: &[Size],
+    asked: &Asked,
     errors: &mut Diagnostics,
 ) -> Option<Scene> {
     let mut fields = Fields::new("a scene", head.clone(), fields);
@@ -58,11 +59,12 @@ pub(super) fn scene(
     fields.optional("define");
     let settings = Settings::read(&mut fields, errors);
 
-    let mut network = Network::new(library, head);
+    let nothing = Asked::default();
+    let mut network = Network::new(library, head, &nothing);
     network.maximal_conductance = maximal_conductance(settings.negative_conductance);
     network.folder = folder.map(Path::to_owned);
-    network.sizes = sizes;
-    network.sized = vec![false; sizes.len()];
+    network.asked = asked;
+    network.sized = vec![false; asked.sizes.len()];
     let networks = fields.optional("networks");
     let cells = match networks {
         Some(_) => fields.optional("cells"),
@@ -220,8 +222,8 @@ pub(super) struct Network<'l> {
     pub(super) head: Place,
     /// Folder that tables of edges lie in.
     pub(super) folder: Option<PathBuf>,
-    /// Numbers of cells and copies that are asked for instead of those written.
-    sizes: &'l [Size],
+    /// Numbers of cells and copies, and tables, that are asked for instead of those written.
+    asked: &'l Asked,
     /// Sizes that were found a use for.
     sized: Vec<bool>,
     /// Which maximal conductances are allowed.
@@ -238,7 +240,7 @@ pub(super) struct Network<'l> {
     pub(super) cells: Vec<Option<Cell>>,
     /// Names and groups that selectors are held against.
     lookup: Names,
-    populations: Vec<(String, Range<usize>)>,
+    populations: Vec<Population>,
     copies: Vec<Copies>,
     groups: Vec<(Key, Vec<usize>)>,
     edges: Vec<Option<Edge>>,
@@ -273,14 +275,41 @@ pub struct Size {
     pub origin: Place,
 }
 
+/// A table of conductances for a population, asked for from outside.
+#[derive(Clone, Debug)]
+pub struct TableFile {
+    /// Name of the population.
+    pub population: String,
+    /// Where the table is.
+    pub path: PathBuf,
+    /// Where it is asked for.
+    pub origin: Place,
+}
+
+/// What is asked for from outside before a network is put together.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Numbers of cells and copies.
+    pub sizes: Vec<Size>,
+    /// Tables of conductances.
+    pub tables: Vec<TableFile>,
+}
+
+impl Asked {
+    /// The table for a population, if one is asked for.
+    fn table(&self, population: &str) -> Option<&TableFile> {
+        self.tables.iter().find(|t| t.population == population)
+    }
+}
+
 impl<'l> Network<'l> {
-    fn new(library: &'l mut Library, head: Place) -> Self {
+    fn new(library: &'l mut Library, head: Place, asked: &'l Asked) -> Self {
         Self {
             library,
             head,
             maximal_conductance: CONDUCTANCE,
             folder: None,
-            sizes: &[],
+            asked,
             sized: Vec::new(),
             types: Vec::new(),
             kinds: Vec::new(),
@@ -332,33 +361,148 @@ impl<'l> Network<'l> {
         for (key, node) in entries {
             names::check(key, Role::Cell, errors);
             let first = self.cells.len();
-            let cell = self.cell(key, node, None, errors);
-            let named = match count(node) {
-                None => {
-                    self.push(Arc::from(key.text.as_str()), cell);
-                    Named::Cell(first)
+            let mut cell = self.cell(key, node, None, errors);
+            let layout = field(node, "layout").and_then(|node| space::layout(node, errors));
+            if let (Some(_), Some(cell)) = (layout, &mut cell) {
+                cell.position.get_or_insert_default();
+            }
+            let many = ["count", "table"].map(|name| field(node, name));
+            let named = if many.iter().any(Option::is_some) {
+                self.population(key, node, (cell, layout), errors)
+            } else {
+                if let Some(layout) = field(node, "layout") {
+                    errors.push(
+                        Diagnostic::at(&layout.place, "a single cell has no `layout`")
+                            .label("not here")
+                            .help("give it a `position`, or make it a population by a `count`"),
+                    );
                 }
-                Some(written) => {
-                    let size = self.size(key, ("count", "a population", "cell"), written, errors);
-                    let channels = cell.as_ref().map_or(0, |cell| cell.gbar.len());
-                    let count = size.filter(|count| self.has_room(key, *count, channels, errors));
-                    for k in 0..count.unwrap_or_default() {
-                        let name: Arc<str> = format!("{}[{k}]", key.text).into();
-                        let own = |cell: &Cell| Cell {
-                            name: name.clone(),
-                            ..cell.clone()
-                        };
-                        let cell = cell.as_ref().map(own);
-                        self.push(name, cell);
-                    }
-                    self.refused |= count.is_none();
-                    let cells = first..self.cells.len();
-                    self.populations.push((key.text.clone(), cells.clone()));
-                    Named::Population(first, cells.len())
-                }
+                self.push(Arc::from(key.text.as_str()), cell);
+                Named::Cell(first)
             };
             self.enter(key, named);
         }
+    }
+
+    /// Makes the cells of a population, each with its row of conductances if there is a table.
+    fn population(
+        &mut self,
+        key: &Key,
+        node: &Node,
+        (cell, layout): (Option<Cell>, Option<Layout>),
+        errors: &mut Diagnostics,
+    ) -> Named {
+        let first = self.cells.len();
+        let asked = self.asked.table(&key.text).is_some();
+        let tabulated = asked || field(node, "table").is_some();
+        let mut cell = cell;
+        let rows = match &mut cell {
+            Some(cell) if tabulated => self.rows(key, node, cell, errors),
+            _ => None,
+        };
+        // What is asked for from outside goes before what is written.
+        let written = field(node, "count").filter(|_| !asked);
+        let written = (written, rows.as_ref().map_or(0, Vec::len));
+        let size = self.size(key, ("count", "a population", "cell"), written, errors);
+        let size = size.filter(|(count, place)| enough(*count, place.as_ref(), &rows, errors));
+        let size = size.map(|(count, _)| count);
+        let channels = cell.as_ref().map_or(0, |cell| cell.gbar.len());
+        let count = size.filter(|count| self.has_room(key, *count, channels, errors));
+        for k in 0..count.unwrap_or_default() {
+            let name: Arc<str> = format!("{}[{k}]", key.text).into();
+            let own = |cell: &Cell| Cell {
+                name: name.clone(),
+                gbar: rows
+                    .as_ref()
+                    .map_or_else(|| cell.gbar.clone(), |rows| rows[k].clone()),
+                ..cell.clone()
+            };
+            let cell = cell.as_ref().map(own);
+            self.push(name, cell);
+        }
+        self.refused |= count.is_none() || (tabulated && rows.is_none());
+        let cells = first..self.cells.len();
+        self.populations.push(Population {
+            name: key.text.clone(),
+            cells: cells.clone(),
+            layout,
+            tabulated,
+        });
+        Named::Population(first, cells.len())
+    }
+
+    /// The rows of the table that a population has: conductances (mS/cm²) by lane.
+    fn rows(
+        &self,
+        key: &Key,
+        node: &Node,
+        cell: &mut Cell,
+        errors: &mut Diagnostics,
+    ) -> Option<Vec<Vec<f64>>> {
+        let definition = &self.types[cell.cell_type].1;
+        let (source, place) = match (self.asked.table(&key.text), field(node, "table")) {
+            (Some(asked), _) => {
+                // Whatever the scene draws, the table says.
+                cell.sampler = None;
+                match include::read_file(&asked.path) {
+                    Ok(source) => (source, &asked.origin),
+                    Err(unread) => {
+                        let path = asked.path.display();
+                        errors.push(
+                            Diagnostic::at(&asked.origin, format!("`{path}` {}", unread.problem))
+                                .label("table of conductances")
+                                .maybe_help(unread.help),
+                        );
+                        return None;
+                    }
+                }
+            }
+            (None, Some(node)) => {
+                let written = text(node, errors)?;
+                // A table as resolved stands in the scene itself.
+                let source = match written.contains('\n') {
+                    true => Source::new("table in the scene", written),
+                    false => self.file(node, written, "table of conductances", errors)?,
+                };
+                (source, &node.place)
+            }
+            (None, None) => return None,
+        };
+        if cell
+            .sampler
+            .as_ref()
+            .is_some_and(|sampler| !sampler.draws.is_empty())
+        {
+            errors.push(
+                Diagnostic::at(
+                    place,
+                    format!("the conductances of `{}` are drawn, too", key.text),
+                )
+                .label("a table")
+                .help("a population has a `table`, or draws in `gbar` and `draws`"),
+            );
+            return None;
+        }
+        let written = field(node, "gbar").map(|node| &node.value);
+        let given = |(lane, (channel, _)): (usize, &(String, _))| match written {
+            Some(Value::Map(entries)) => {
+                let known = entries.iter().any(|(key, value)| {
+                    key.text == *channel
+                        && !matches!(value.value, Value::Text(_) | Value::Tuple(..))
+                });
+                known.then_some(cell.gbar[lane])
+            }
+            _ => None,
+        };
+        let gbar: Vec<Option<f64>> = definition.channels.iter().enumerate().map(given).collect();
+        let table = Table {
+            source: &source,
+            place,
+            definition,
+            rule: self.maximal_conductance,
+            homeostasis: cell.homeostat.is_some(),
+        };
+        table.read(&gbar, errors)
     }
 
     fn push(&mut self, name: Arc<str>, cell: Option<Cell>) {
@@ -378,19 +522,20 @@ impl<'l> Network<'l> {
         &mut self,
         key: &Key,
         (field, what, of): (&str, &str, &str),
-        written: &Node,
+        (written, default): (Option<&Node>, usize),
         errors: &mut Diagnostics,
-    ) -> Option<usize> {
-        let sizes = self.sizes.iter();
+    ) -> Option<(usize, Option<Place>)> {
+        let sizes = self.asked.sizes.iter();
         let asked = sizes
             .enumerate()
             .find(|(_, size)| size.name == key.text && size.field == field);
-        let (number, place) = match asked {
-            Some((k, size)) => {
+        let (number, place) = match (asked, written) {
+            (Some((k, size)), _) => {
                 self.sized[k] = true;
                 (size.number, &size.origin)
             }
-            None => (integer(written, 0..=u64::MAX, errors)?, &written.place),
+            (None, Some(written)) => (integer(written, 0..=u64::MAX, errors)?, &written.place),
+            (None, None) => return Some((default, None)),
         };
         if number == 0 {
             errors.push(
@@ -403,7 +548,8 @@ impl<'l> Network<'l> {
             );
             return None;
         }
-        usize::try_from(number).ok()
+        let number = usize::try_from(number).ok()?;
+        Some((number, Some(place.clone())))
     }
 
     /// Whether more cells would fit in memory; asked before there are any.
@@ -426,6 +572,7 @@ impl<'l> Network<'l> {
     /// Refuses sizes that nothing has.
     fn check_sizes(&self, errors: &mut Diagnostics) {
         for (size, _) in self
+            .asked
             .sizes
             .iter()
             .zip(&self.sized)
@@ -446,6 +593,17 @@ impl<'l> Network<'l> {
                     .label(format!("has no `{}`", size.field))
                     .maybe_help(names::hint(&size.name, known, what)),
             );
+        }
+        let known = || self.populations.iter().map(|p| p.name.as_str());
+        for table in &self.asked.tables {
+            let name = table.population.as_str();
+            if !known().any(|population| population == name) {
+                errors.push(
+                    Diagnostic::at(&table.origin, format!("there is no population `{name}`"))
+                        .label("takes no table")
+                        .maybe_help(names::hint(name, known(), "population")),
+                );
+            }
         }
     }
 
@@ -473,6 +631,11 @@ impl<'l> Network<'l> {
         fields.optional("network");
         let jitter = fields.optional("jitter");
         let copies = fields.required("copies");
+        let position = match fields.optional("position") {
+            Some(node) => Some(space::position(node, errors)?),
+            None => None,
+        };
+        let layout = fields.optional("layout");
         let cells = fields.required("cells").and_then(|node| map(node, errors));
         let edges = fields
             .optional("edges")
@@ -489,20 +652,35 @@ impl<'l> Network<'l> {
         let mut read = Vec::with_capacity(size);
         for (k, (member, node)) in cells.iter().enumerate() {
             names::check(member, Role::Cell, errors);
-            if let Some(count) = count(node) {
+            let many = ["count", "layout", "table"].map(|name| (name, field(node, name)));
+            for (name, node) in many
+                .into_iter()
+                .filter_map(|(name, node)| Some((name, node?)))
+            {
                 errors.push(
-                    Diagnostic::at(&count.place, "a cell of a copied network has no `count`")
-                        .label("not here")
-                        .help(
-                            "write each of the cells, or make the population a part of the scene",
-                        ),
+                    Diagnostic::at(
+                        &node.place,
+                        format!("a cell of a copied network has no `{name}`"),
+                    )
+                    .label("not here")
+                    .help("write each of the cells, or make the population a part of the scene"),
                 );
             }
             members.entry(member.text.clone()).or_insert(first + k);
             read.push(self.cell(member, node, jitter, errors));
         }
+        let layout = match layout {
+            Some(node) => Some(space::layout(node, errors)?),
+            None => None,
+        };
+        if position.is_some() || layout.is_some() {
+            // Where the network has a place, what has none in it stands at its origin.
+            for cell in read.iter_mut().flatten() {
+                cell.position.get_or_insert_default();
+            }
+        }
         let what = ("copies", "a copied network", "copy");
-        let count = self.size(key, what, copies, errors)?;
+        let (count, _) = self.size(key, what, (Some(copies), 0), errors)?;
         let channels: usize = read.iter().flatten().map(|cell| cell.gbar.len()).sum();
         if size == 0 || !self.has_room(key, count, channels, errors) {
             return None;
@@ -528,6 +706,8 @@ impl<'l> Network<'l> {
             count,
             cells: first..self.cells.len(),
             bulk: bulk..self.bulk.len(),
+            position,
+            layout,
         });
         Some(())
     }
@@ -595,8 +775,7 @@ impl<'l> Network<'l> {
             controller: false,
         };
         self.lookup.cells = self.names.iter().map(cell).collect();
-        let populations = self.populations.iter();
-        let populations = populations.map(|(name, cells)| (name.clone(), cells.clone().collect()));
+        let populations = self.populations.iter().map(Population::group);
         let copies = self.copies.iter();
         let copies = copies.map(|copies| (copies.name.clone(), copies.cells.clone().collect()));
         self.lookup.groups = populations.chain(copies).collect();
@@ -646,14 +825,25 @@ impl<'l> Network<'l> {
         fields.optional("count");
         let given = CellFields::take(&mut fields, jitter);
         let own_area = optional_area(&mut fields, errors);
+        let position = match fields.optional("position") {
+            Some(node) => space::position(node, errors).map(Some),
+            None => Some(None),
+        };
+        fields.optional("layout");
+        let tabulated = fields.optional("table").is_some() || self.asked.table(&key.text).is_some();
         fields.finish(errors);
-        let (index, own_area) = (index?, own_area?);
+        let (index, area, position) = (index?, own_area?, position?);
+        let own = Own {
+            area,
+            position,
+            tabulated,
+        };
         let definition = &self.types[index].1;
         given.read(
             key,
             index,
             definition,
-            own_area,
+            own,
             self.maximal_conductance,
             errors,
         )
@@ -876,6 +1066,14 @@ impl<'l> Network<'l> {
             origin: node.head(),
         };
         self.check_edge(&edge, node, g_node?, errors);
+        if matches!(weight, Weight::OfDistance(_)) {
+            let mut ends = [edge.pre, edge.post].into_iter();
+            let placed = |cell: &Cell| cell.position.is_some();
+            let missing = ends.find(|end| !self.cells[*end].as_ref().is_none_or(placed));
+            if let Some(cell) = missing {
+                errors.push(space::no_position(&g_node?.place, &self.names[cell]));
+            }
+        }
         Some((edge, weight))
     }
 
@@ -1121,12 +1319,32 @@ impl<'l> Network<'l> {
     }
 }
 
-/// The `count` of a cell, if it has one.
-fn count(node: &Node) -> Option<&Node> {
+/// Whether a table has as many rows as are asked for at a place.
+fn enough(
+    count: usize,
+    place: Option<&Place>,
+    rows: &Option<Vec<Vec<f64>>>,
+    errors: &mut Diagnostics,
+) -> bool {
+    let (Some(place), Some(rows)) = (place, rows) else {
+        return true;
+    };
+    if count > rows.len() {
+        errors.push(
+            Diagnostic::at(place, format!("its table has {} rows", rows.len()))
+                .label(format!("`count` is {count}"))
+                .help("a population from a table has a cell a row, or fewer"),
+        );
+    }
+    count <= rows.len()
+}
+
+/// A field of a cell, if it has that.
+fn field<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     match &node.value {
         Value::Struct(_, fields) => {
             let mut fields = fields.iter();
-            let field = fields.find(|(key, node)| key.text == "count" && !node.is_none());
+            let field = fields.find(|(key, node)| key.text == name && !node.is_none());
             field.map(|(_, node)| node)
         }
         _ => None,

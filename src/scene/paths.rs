@@ -218,7 +218,8 @@ pub fn names(scene: &Scene) -> Names {
     }
     for bulk in &scene.bulk {
         let kind = &scene.kinds[bulk.kind];
-        let columns = generate::columns(scene, bulk);
+        // Edges that cannot be made were refused, or will be.
+        let columns = generate::columns(scene, bulk).unwrap_or_default();
         names.enter_bulk(BulkNames {
             generator: bulk.generator.clone(),
             label: bulk.label.clone(),

@@ -15,7 +15,9 @@ use super::{
     diagnostic::{Diagnostic, Diagnostics},
     draw, generate, memory,
     model::{Bulk, Cell, Conductance, Edge, Entry, Scene},
-    paths, settings,
+    paths,
+    population::build,
+    settings,
     source::Place,
 };
 
@@ -51,9 +53,10 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
         .iter()
         .map(|t| CellType::default_parameters(t))
         .collect();
-    for cell in &scene.cells {
+    let built = build::build(scene)?;
+    for (k, cell) in scene.cells.iter().enumerate() {
         let of_type = (&types[cell.cell_type], defaults[cell.cell_type].as_slice());
-        let spec = neuron(scene, cell, of_type);
+        let spec = neuron(scene, cell, of_type, built.gbar(scene, k));
         simulation
             .neuron(spec)
             .map_err(|error| kinetics(&cell.origin, &format!("cell `{}`", cell.name), &error))?;
@@ -65,9 +68,10 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     }
     for bulk in &scene.bulk {
         simulation
-            .bulk(synapses(scene, bulk))
+            .bulk(synapses(scene, bulk)?)
             .map_err(|error| kinetics(&bulk.origin, "these edges", &error))?;
     }
+    simulation.world.insert_resource(built.thrown);
     simulation.groups(scene.all_groups());
     preset(&mut simulation, scene)?;
     observe(&mut simulation, scene)?;
@@ -103,7 +107,7 @@ fn intervene(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnosti
 }
 
 /// The error for `what` whose kinetics no table can hold.
-fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnostic {
+pub(super) fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnostic {
     Diagnostic::at(place, format!("{what}: {error}")).label("its kinetics cannot be tabulated")
 }
 
@@ -124,11 +128,12 @@ fn preset(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics>
     Ok(())
 }
 
-fn neuron(
-    scene: &Scene,
+/// Kinetic parameters of a cell, its own laid over the defaults of its type.
+pub(super) fn own_parameters(
+    definition: &CellDefinition,
+    defaults: &[f64],
     cell: &Cell,
-    (definition, defaults): (&Arc<CellDefinition>, &[f64]),
-) -> NeuronSpec {
+) -> Vec<f64> {
     let mut parameters = defaults.to_vec();
     for (channel, name, own) in cell.parameters.iter() {
         let place =
@@ -137,7 +142,18 @@ fn neuron(
             parameters[k] = *own;
         }
     }
-    let (gbar, v) = draw::cell(scene.seed, cell);
+    parameters
+}
+
+/// A neuron with these conductances (mS/cm²), before they are jittered.
+fn neuron(
+    scene: &Scene,
+    cell: &Cell,
+    (definition, defaults): (&Arc<CellDefinition>, &[f64]),
+    gbar: Vec<f64>,
+) -> NeuronSpec {
+    let parameters = own_parameters(definition, defaults, cell);
+    let (gbar, v) = draw::cell(scene.seed, cell, gbar);
     NeuronSpec {
         name: cell.name.clone(),
         definition: definition.clone(),
@@ -176,20 +192,20 @@ fn parameters(kind: &SynapseKind, given: &[(String, f64)]) -> Vec<f64> {
         .collect()
 }
 
-fn synapses(scene: &Scene, bulk: &Bulk) -> BulkSpec {
+fn synapses(scene: &Scene, bulk: &Bulk) -> Result<BulkSpec, Diagnostic> {
     let kind = &scene.kinds[bulk.kind];
-    let columns = generate::columns(scene, bulk);
-    BulkSpec {
+    let columns = generate::columns(scene, bulk)?;
+    Ok(BulkSpec {
         generator: bulk.generator.clone(),
         label: bulk.label.clone(),
         kind: kind.clone(),
         parameters: parameters(kind, &bulk.parameters),
-        g: generate::weights(scene, bulk, &columns),
+        g: generate::weights(scene, bulk, &columns)?,
         area_ratio: generate::area_ratios(scene, &columns),
         pre: columns.pre,
         post: columns.post,
         s: bulk.s,
-    }
+    })
 }
 
 fn synapse(scene: &Scene, edge: &Edge) -> EdgeSpec {

@@ -182,6 +182,20 @@ impl Node {
         }
     }
 
+    /// Puts what `node` knows in place of parameters.
+    fn substitute(&self, node: &dyn Fn(&str) -> Option<Node>) -> Node {
+        match self {
+            Node::Number(_) | Node::Variable(_) => self.clone(),
+            Node::Parameter(name) => node(name).unwrap_or_else(|| self.clone()),
+            Node::Unary(op, a) => Node::unary(*op, a.substitute(node)),
+            Node::Binary(op, a, b) => Node::binary(*op, a.substitute(node), b.substitute(node)),
+            Node::If(comparison, parts) => Node::If(
+                *comparison,
+                Box::new(parts.each_ref().map(|part| part.substitute(node))),
+            ),
+        }
+    }
+
     /// Substitutes what `value` knows and works out what is constant, with the operations of a
     /// program, hence with its bits.
     pub(super) fn bind(&self, value: &dyn Fn(&str) -> Option<f64>) -> Node {
@@ -368,6 +382,13 @@ impl Expression {
     #[must_use]
     pub fn at(&self, v: Variable, x: f64) -> Expression {
         Expression(self.0.at(v, x).folded())
+    }
+
+    /// The expression with a variable in place of a parameter.
+    #[must_use]
+    pub fn with_variable(&self, parameter: &str, v: Variable) -> Expression {
+        let found = |name: &str| (name == parameter).then_some(Node::Variable(v));
+        Expression(self.0.substitute(&found))
     }
 
     /// Splits a product or quotient into factors whose product is the expression: a divisor x
