@@ -86,25 +86,18 @@ impl Summary {
     }
 }
 
-/// Conductances (mS/cm²) at the end of a run: `CHANNEL.gbar`, and the value in each cell that has
+/// Conductances (mS/cm²) of cells: `CHANNEL.gbar`, and the value in each cell that has
 /// the channel.
 pub type Conductances = Vec<(String, Vec<Option<f64>>)>;
 
-/// Populations in every window: name and cells of each. In windows that end with the run, at
-/// `end_ms`, conductances have their values then.
-pub fn populations(
-    windows: &[WindowReport],
+/// Populations in every window, whose conductances are known at its end or at the time of a probe:
+/// name and cells of each.
+pub fn populations<'a>(
+    windows: impl Iterator<Item = (&'a WindowReport, &'a [(String, Vec<Option<f64>>)])>,
     groups: &[(String, Vec<usize>)],
-    conductances: &Conductances,
-    end_ms: f64,
 ) -> Vec<Populations> {
     windows
-        .iter()
-        .flat_map(|window| {
-            let known: &[_] = match window.to_ms >= end_ms {
-                true => conductances,
-                false => &[],
-            };
+        .flat_map(|(window, known)| {
             let groups = groups.iter();
             groups.map(move |(name, cells)| Populations::of(name, window, cells, known))
         })

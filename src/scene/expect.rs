@@ -617,8 +617,9 @@ fn population(
             let conductances: Vec<String> = channels
                 .map(|(channel, _)| format!("{channel}.gbar"))
                 .collect();
-            // Conductances are those at the end of the run.
-            let at_end = scene.windows[window].to_ms >= scene.duration_ms;
+            // Conductances are those at the end of the run, or of a probe.
+            let window = &scene.windows[window];
+            let at_end = window.probe_at_ms.is_some() || window.to_ms >= scene.duration_ms;
             let mut known = POPULATION_MEASURES.to_vec();
             known.extend(conductances.iter().filter(|_| at_end).map(String::as_str));
             if !known.contains(&rest) {

@@ -83,6 +83,27 @@ impl Scene {
         self.edges.len() + usize::try_from(bulk).unwrap_or(usize::MAX)
     }
 
+    /// Windows of the run itself.
+    pub fn run_windows(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().filter(|w| w.probe_at_ms.is_none())
+    }
+
+    /// Windows that are probes.
+    pub fn probes(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().filter(|w| w.probe_at_ms.is_some())
+    }
+
+    /// Channels of all cells, each name once.
+    pub fn channel_names(&self) -> Vec<&str> {
+        let mut channels: Vec<&str> = Vec::new();
+        for (name, _) in self.cell_types.iter().flat_map(|cell| &cell.channels) {
+            if !channels.contains(&name.as_str()) {
+                channels.push(name);
+            }
+        }
+        channels
+    }
+
     /// The name of a cell in its network.
     pub fn member(&self, cell: usize) -> &str {
         let name = &self.cells[cell].name;
@@ -707,10 +728,14 @@ impl Regulator {
 pub struct Window {
     /// Label, unique.
     pub label: String,
-    /// Start (ms).
+    /// Start (ms); of a probe in the time of its own run.
     pub from_ms: f64,
-    /// End (ms), exclusive.
+    /// End (ms), exclusive; of a probe that of its own run.
     pub to_ms: f64,
+    /// Whether frequency and burstiness are the published ones.
+    pub published: bool,
+    /// When the neurons of a probe are copied (ms); `None`: a window of the run itself.
+    pub probe_at_ms: Option<f64>,
     /// Where it is written.
     pub origin: Place,
 }
