@@ -25,7 +25,7 @@ use crate::{
     rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
     scene::{
         Diagnostics,
-        model::{Cell, Integrator, NegativeConductance, Population, Scene},
+        model::{Cell, Integrator, NegativeConductance, Scene},
         population::build::Thrown,
         spawn,
     },
@@ -338,22 +338,14 @@ fn in_time(
     windows
 }
 
-/// What windows are told as besides their cells: populations; where there are more cells than a
-/// person reads, all cells, cells that are alike, and the scene's groups.
+/// What windows are told as besides their cells.
 fn populations(
     scene: &Scene,
     simulation: &Simulation,
     windows: &[WindowReport],
     probed: &[(WindowReport, Conductances)],
 ) -> Vec<Populations> {
-    let mut groups: Vec<(String, Vec<usize>)>;
-    if scene.cells.len() > summary::LISTED_CELLS {
-        groups = vec![("cells".to_owned(), (0..scene.cells.len()).collect())];
-        groups.extend(scene.alike());
-        groups.extend(scene.groups.iter().cloned());
-    } else {
-        groups = scene.populations.iter().map(Population::group).collect();
-    }
+    let groups = scene.told();
     if groups.is_empty() {
         return Vec::new();
     }

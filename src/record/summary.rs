@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use crate::rhythm::{CellReport, Pattern, RhythmReport, WindowReport};
+use crate::scene::model::LISTED_CELLS;
 
 /// Summary of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,9 +66,6 @@ impl fmt::Display for Status {
         })
     }
 }
-
-/// Cells up to which a person reads a line each.
-pub const LISTED_CELLS: usize = 200;
 
 impl Summary {
     /// The summary without the cells of windows that are told as populations, and of rhythms with

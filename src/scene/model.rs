@@ -76,6 +76,9 @@ pub struct Scene {
     pub expect: Vec<Expectation>,
 }
 
+/// Cells up to which a person reads a line each.
+pub const LISTED_CELLS: usize = 200;
+
 impl Scene {
     /// Number of edges, those in bulk included.
     pub fn edge_count(&self) -> usize {
@@ -121,6 +124,20 @@ impl Scene {
             })
         });
         populations.chain(copies).collect()
+    }
+
+    /// What windows are told as besides their cells, with the cells of each: populations; where there
+    /// are more cells than a person reads, all cells, cells that are alike, and the groups too.
+    pub fn told(&self) -> Vec<(String, Vec<usize>)> {
+        if self.cells.len() <= LISTED_CELLS {
+            return self.populations.iter().map(Population::group).collect();
+        }
+        let mut told = self.alike();
+        told.extend(self.groups.iter().cloned());
+        if !told.iter().any(|(name, _)| name == "cells") {
+            told.insert(0, ("cells".to_owned(), (0..self.cells.len()).collect()));
+        }
+        told
     }
 
     /// Selectors that name cells in their order: in a long list those of a whole population, of all
