@@ -7,7 +7,6 @@ mod program;
 
 use helpers::Folder;
 use homarus::{
-    record::summary,
     run,
     scene::{self, expect, read_text},
 };
