@@ -7,7 +7,9 @@
 use homarus_systems::address::{Address, Names};
 
 use super::{
-    decode::{ANY, Fields, Rule, expected, fraction, key, map, not_negative, number, text},
+    decode::{
+        ANY, Fields, Rule, boolean, expected, fraction, key, map, not_negative, number, text,
+    },
     diagnostic::{Diagnostic, Diagnostics},
     model::{Expectation, LISTED_CELLS, Scene, Take, Tolerance, Wanted},
     names,
@@ -151,6 +153,10 @@ fn expectation(
         Some(node) => number(node, SHARE, errors),
         None => Some(1.0),
     };
+    let or_undefined = match fields.optional("or_undefined") {
+        Some(node) => boolean(node, errors),
+        None => Some(false),
+    };
     let wanted = wanted(&mut fields, network, errors);
     let [source, note] = ["source", "note"].map(|name| match fields.optional(name) {
         Some(node) => text(node, errors).map(|text| Some(text.to_owned())),
@@ -205,6 +211,7 @@ fn expectation(
         take: take?,
         wanted: wanted?,
         fraction: share?,
+        or_undefined: or_undefined?,
         source: source?,
         note: note?,
         origin: quantity.place,
