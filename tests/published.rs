@@ -399,7 +399,13 @@ fn blockades() {
         println!(
             "{name}: {bursting} bursting, burstiness {found:.0} of {burstiness}, calcium {mean:.2} µM"
         );
-        assert_eq!(bursting, if channel == "Na" { 0 } else { 100 }, "{name}");
+        // Published of 200: all, all, 199 and none.
+        let wanted = match channel {
+            "Na" => 0..=0,
+            "KCa" => 99..=100,
+            _ => 100..=100,
+        };
+        assert!(wanted.contains(&bursting), "{name}: {bursting} bursting");
         if burstiness.is_finite() {
             assert!((found / burstiness - 1.0).abs() < 0.03, "{name}: {found}");
         }
