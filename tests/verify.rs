@@ -137,13 +137,16 @@ fn every_number_and_word_of_the_json_can_be_expected() {
     let population = &summary["populations"][0];
     let counts = [&expect::PATTERNS[..], &["n"]].concat();
     assert_eq!(keys(population, Value::is_number), sorted(&counts));
-    assert_eq!(keys(population, Value::is_object), sorted(&expect::MOMENTS));
+    // Correlations are a matrix, which nothing is expected of.
+    let moments = [&expect::MOMENTS[..], &expect::SPREADS, &["correlation"]].concat();
+    assert_eq!(keys(population, Value::is_object), sorted(&moments));
     let mut measures = keys(&population["mean"], Value::is_number);
     measures.retain(|measure| !measure.ends_with(".gbar"));
     assert_eq!(measures, sorted(&expect::POPULATION_MEASURES));
     let wanted = many.trim_end_matches([')', '\n']).to_owned()
         + "\nexpect: [(measure: \"populations.end.P.bursting\", value: 201, tolerance: 0),
             (measure: \"populations.end.cells.median.Na.gbar\", value: 3951.84, relative: 1e-6),
+            (measure: \"populations.end.P.cv.Na.gbar\", at_most: 1e-9),
             (measure: \"windows.end.cells.P.pattern\", is: \"bursting\"),
             (measure: \"windows.end.cells.P[17].spikes\", at_least: 10)])";
     let folder = Folder::new("verify-many", &[("many.ron", &wanted)]);

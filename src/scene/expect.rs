@@ -50,6 +50,9 @@ pub const PHASE_NUMBERS: [&str; 2] = ["phase", "lock"];
 /// Moments of a population.
 pub const MOMENTS: [&str; 3] = ["mean", "sd", "median"];
 
+/// What only the conductances of a population have.
+pub const SPREADS: [&str; 2] = ["cv", "max_over_min"];
+
 /// Measures that have moments, besides the conductances.
 pub const POPULATION_MEASURES: [&str; 6] = [
     "frequency_hz",
@@ -610,11 +613,12 @@ fn population(
     }
     let (field, rest) = split(rest, &[]);
     let counts = [&["n"][..], &PATTERNS].concat();
-    let moment = MOMENTS.into_iter().find(|moment| *moment == field);
+    let mut moments = MOMENTS.into_iter().chain(SPREADS);
+    let moment = moments.find(|moment| *moment == field);
     let measure = match moment {
         None if counts.contains(&field) && rest.is_empty() => field,
         None => {
-            let known = [&counts[..], &MOMENTS].concat();
+            let known = [&counts[..], &MOMENTS, &SPREADS].concat();
             return Err(unknown("number of a population", field, &known));
         }
         Some(_) => {
@@ -626,6 +630,7 @@ fn population(
             let window = &scene.windows[window];
             let at_end = window.probe_at_ms.is_some() || window.to_ms >= scene.duration_ms;
             let mut known = POPULATION_MEASURES.to_vec();
+            known.retain(|_| !SPREADS.contains(&field));
             known.extend(conductances.iter().filter(|_| at_end).map(String::as_str));
             if !known.contains(&rest) {
                 return Err(unknown("measure of populations", rest, &known));
