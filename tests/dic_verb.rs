@@ -330,7 +330,8 @@ proptest! {
         }
     }
 
-    /// The slope itself, held against differences of the current (fourth order).
+    /// The slope itself, held against differences of the current (fourth order), whose own error two
+    /// widths tell: equilibrium calcium may bend sharply where its carrier reads it.
     #[test]
     fn the_slope_is_that_of_the_current(
         v in -85.0..30.0_f64,
@@ -340,13 +341,15 @@ proptest! {
             let (cell, factors) = compiled(definition);
             let gbar = &random[..cell.channels()];
             let at = |dv: f64| static_current(&cell, &factors, gbar, v + dv);
-            let h = 0.004;
-            let numeric = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+            let over = |h: f64| (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+            let (wide, numeric) = (over(0.004), over(0.002));
+            let error = (wide - numeric).abs() / 5.0;
             let norm = cell.lane(&cell.definition.dic.as_ref().unwrap().normalise_by).unwrap();
             let three = Linearisation::new(&cell, v, &factors).conductances(&cell, gbar);
             let size = three.iter().fold(0.0_f64, |a, b| a.max(b.abs())) * gbar[norm];
             let sum = three.iter().sum::<f64>() * gbar[norm];
-            prop_assert!((sum - numeric).abs() <= 1e-8 * size.max(1.0), "{} {}", sum, numeric);
+            let bound = 1e-8 * size.max(1.0) + error;
+            prop_assert!((sum - numeric).abs() <= bound, "{} {} {}", sum, numeric, error);
         }
     }
 }
