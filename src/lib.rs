@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod cli;
 pub mod execution;
+pub mod probe;
 pub mod record;
 pub mod rhythm;
 pub mod run;

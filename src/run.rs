@@ -15,6 +15,7 @@ use homarus_systems::{
 
 use crate::{
     execution::{Execution, NoThreads},
+    probe::{Probed, Probes},
     record::{
         bundle::{Published, Refusal, Request},
         manifest,
@@ -24,7 +25,7 @@ use crate::{
     rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
     scene::{
         Diagnostics,
-        model::{Cell, Integrator, NegativeConductance, Population, Scene},
+        model::{Cell, Integrator, NegativeConductance, Scene},
         population::build::Thrown,
         spawn,
     },
@@ -174,18 +175,20 @@ fn attended(
         recorder,
         spikes: Vec::new(),
         disk: Ok(()),
+        probes: Probes::new(scene),
     };
     let clock = Instant::now();
     let (status, error, end_ms) = session.run(simulation, pulse);
     session.disk.map_err(Failure::Bundle)?;
     let means = |window: usize, cell: usize| mean_calcium(&simulation.world, window, cell, end_ms);
     let finished = session.stream.finish(end_ms, means);
+    let probed = session.probes.run(*simulation.world.resource::<Kernel>());
     let mut summary = Summary {
         status,
         error: error.as_ref().map(ToString::to_string),
         model_ms: end_ms,
         wall_s: clock.elapsed().as_secs_f64(),
-        ..summary(scene, simulation, finished)
+        ..summary(scene, simulation, finished, probed)
     };
     summary.warnings.splice(0..0, notes.iter().cloned());
     let bundle = match session.recorder {
@@ -214,6 +217,7 @@ struct Session<'a> {
     spikes: Vec<Spike>,
     /// What the disk said.
     disk: io::Result<()>,
+    probes: Probes<'a>,
 }
 
 impl Session<'_> {
@@ -225,10 +229,15 @@ impl Session<'_> {
     ) -> (Status, Option<RunError>, f64) {
         let (mut good_ms, mut stretches, mut broken_off) = (0.0, 0, false);
         let end_ms = simulation.world.resource::<Clock>().end();
+        // What cannot be started is told by the run.
+        if simulation.start().is_ok() {
+            self.probes.take(&simulation.world);
+        }
         let outcome = simulation.run_while(|world| {
             let now_ms = world.resource::<Clock>().now();
             good_ms = now_ms;
             stretches += 1;
+            self.probes.take(world);
             if stretches % STRETCHES == 0 {
                 self.disk = self.take(world, now_ms);
             }
@@ -278,11 +287,17 @@ pub fn summarise(scene: &Scene, simulation: &Simulation) -> Summary {
     }
     let now = simulation.now();
     let means = |window: usize, cell: usize| mean_calcium(&simulation.world, window, cell, now);
-    summary(scene, simulation, stream.finish(now, means))
+    summary(
+        scene,
+        simulation,
+        stream.finish(now, means),
+        Probed::default(),
+    )
 }
 
-fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summary {
+fn summary(scene: &Scene, simulation: &Simulation, finished: Finished, probed: Probed) -> Summary {
     let mut warnings = warnings(scene, simulation);
+    warnings.extend(probed.warnings);
     let cut = finished
         .cut
         .iter()
@@ -306,38 +321,35 @@ fn summary(scene: &Scene, simulation: &Simulation, finished: Finished) -> Summar
         edges: scene.edge_count(),
         model_ms: simulation.now(),
         wall_s: 0.0,
-        populations: populations(scene, simulation, &finished.reports),
-        windows: finished.reports,
+        populations: populations(scene, simulation, &finished.reports, &probed.reports),
+        windows: in_time(finished.reports, probed.reports),
         warnings,
     }
 }
 
-/// What windows are told as besides their cells: populations; where there are more cells than a
-/// person reads, all cells, cells that are alike, and the scene's groups.
+/// Windows and probes by time.
+fn in_time(
+    mut windows: Vec<WindowReport>,
+    probed: Vec<(WindowReport, Conductances)>,
+) -> Vec<WindowReport> {
+    windows.extend(probed.into_iter().map(|(window, _)| window));
+    let at = |window: &WindowReport| window.probe_at_ms.unwrap_or(window.from_ms);
+    windows.sort_by(|a, b| at(a).total_cmp(&at(b)));
+    windows
+}
+
+/// What windows are told as besides their cells.
 fn populations(
     scene: &Scene,
     simulation: &Simulation,
     windows: &[WindowReport],
+    probed: &[(WindowReport, Conductances)],
 ) -> Vec<Populations> {
-    let mut groups: Vec<(String, Vec<usize>)>;
-    if scene.cells.len() > summary::LISTED_CELLS {
-        groups = vec![("cells".to_owned(), (0..scene.cells.len()).collect())];
-        groups.extend(scene.alike());
-        groups.extend(scene.groups.iter().cloned());
-    } else {
-        groups = scene.populations.iter().map(Population::group).collect();
-    }
+    let groups = scene.told();
     if groups.is_empty() {
         return Vec::new();
     }
-    let mut channels: Vec<&str> = Vec::new();
-    let of_types = scene.cell_types.iter().flat_map(|cell| &cell.channels);
-    for (name, _) in of_types {
-        if !channels.contains(&name.as_str()) {
-            channels.push(name);
-        }
-    }
-    let conductances = channels.into_iter().map(|channel| {
+    let conductances = scene.channel_names().into_iter().map(|channel| {
         let value = |(k, cell): (usize, &Cell)| {
             let mut lanes = scene.cell_types[cell.cell_type].channels.iter();
             let lane = lanes.position(|(name, _)| name == channel)?;
@@ -350,7 +362,13 @@ fn populations(
         (format!("{channel}.gbar"), values)
     });
     let conductances: Conductances = conductances.collect();
-    summary::populations(windows, &groups, &conductances, simulation.now())
+    let at_end = |window: &WindowReport| window.to_ms >= simulation.now();
+    let run = windows.iter().map(|window| match at_end(window) {
+        true => (window, &conductances[..]),
+        false => (window, &[][..]),
+    });
+    let probes = probed.iter().map(|(window, known)| (window, &known[..]));
+    summary::populations(run.chain(probes), &groups)
 }
 
 /// Spike times (ms) of every cell.
@@ -391,8 +409,13 @@ fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
 
 fn stream<'a>(scene: &'a Scene, rhythms: Vec<RhythmSpec<'a>>) -> Stream<'a> {
     let names = scene.cells.iter().map(|cell| &*cell.name).collect();
-    let windows = scene.windows.iter();
-    let windows = windows.map(|w| (w.label.as_str(), w.from_ms, w.to_ms, Measures::Gap));
+    let windows = scene.run_windows().map(|w| {
+        let measures = match w.published {
+            true => Measures::Published,
+            false => Measures::Gap,
+        };
+        (w.label.as_str(), w.from_ms, w.to_ms, measures)
+    });
     Stream::new(names, rhythms, windows, scene.gap_ms)
 }
 

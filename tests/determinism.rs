@@ -353,12 +353,16 @@ fn observation_changes_no_bit() {
             label: "x".into(),
             from_ms: 10.03,
             to_ms: 60.7,
+            published: false,
+            probe_at_ms: None,
             origin: Default::default(),
         },
         homarus::scene::model::Window {
             label: "y".into(),
             from_ms: 40.0,
             to_ms: 111.11,
+            published: false,
+            probe_at_ms: None,
             origin: Default::default(),
         },
     ];

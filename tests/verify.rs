@@ -7,7 +7,6 @@ mod program;
 
 use helpers::Folder;
 use homarus::{
-    record::summary,
     run,
     scene::{self, expect, read_text},
 };
@@ -121,7 +120,6 @@ fn every_number_and_word_of_the_json_can_be_expected() {
         run,
         sorted(&[&expect::RUN_NUMBERS[..], &["wall_s"]].concat())
     );
-    assert_eq!(summary::LISTED_CELLS, expect::LISTED_CELLS);
 
     // A population, with every pattern that there is.
     let many = helpers::scene_text(
@@ -374,7 +372,7 @@ fn bad_expectations_are_refused_with_their_place() {
         (
             r#"(measure: "populations.end.cells.bursting", at_least: 1)"#,
             8,
-            "a scene of 2 cells has no populations",
+            "a scene of 2 single cells has no populations",
             "cells.*",
         ),
         (

@@ -11,8 +11,8 @@ use homarus_systems::{
 use serde::Serialize;
 
 use super::{message, output, setting, wrong};
-use crate::record::summary::LISTED_CELLS;
 use crate::run::Failure;
+use crate::scene::model::LISTED_CELLS;
 use crate::scene::{Diagnostic, Diagnostics, Subject, spawn};
 use crate::science::dic::{Column, Design, Neuron, Origin, Point, Threshold};
 

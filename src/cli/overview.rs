@@ -456,10 +456,14 @@ fn time_line(scene: &Scene, page: &mut Page) {
     let mut events: Vec<(f64, String)> = entries
         .map(|entry| (entry.at_ms, words(&entry.action)))
         .collect();
-    let windows = scene.windows.iter();
-    events.extend(windows.map(|window| {
+    events.extend(scene.run_windows().map(|window| {
         let text = format!("window {}, to {}", window.label, seconds(window.to_ms));
         (window.from_ms, text)
+    }));
+    events.extend(scene.probes().map(|window| {
+        let [from, to] = [window.from_ms, window.to_ms].map(seconds);
+        let text = format!("probe {}, {from} to {to} of its own run", window.label);
+        (window.probe_at_ms.unwrap_or_default(), text)
     }));
     events.push((scene.duration_ms, "end".to_owned()));
     events.sort_by(|(a, _), (b, _)| a.total_cmp(b));

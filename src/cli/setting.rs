@@ -264,7 +264,9 @@ pub(super) fn shorten(scene: &mut Scene, duration_ms: f64) -> Option<String> {
     let entries = scene.protocol.len();
     scene.protocol.retain(|entry| entry.at_ms <= duration_ms);
     let windows = scene.windows.len();
-    scene.windows.retain(|window| window.to_ms <= duration_ms);
+    scene
+        .windows
+        .retain(|window| window.probe_at_ms.unwrap_or(window.to_ms) <= duration_ms);
     let labels = scene.windows.iter().map(|window| window.label.as_str());
     let labels: Vec<&str> = labels.collect();
     // What is expected of a window goes with it.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use crate::rhythm::{CellReport, Pattern, RhythmReport, WindowReport};
+use crate::scene::model::LISTED_CELLS;
 
 /// Summary of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,9 +67,6 @@ impl fmt::Display for Status {
     }
 }
 
-/// Cells up to which a person reads a line each.
-pub const LISTED_CELLS: usize = 200;
-
 impl Summary {
     /// The summary without the cells of windows that are told as populations, and of rhythms with
     /// more cells than a person reads.
@@ -86,25 +84,18 @@ impl Summary {
     }
 }
 
-/// Conductances (mS/cm²) at the end of a run: `CHANNEL.gbar`, and the value in each cell that has
+/// Conductances (mS/cm²) of cells: `CHANNEL.gbar`, and the value in each cell that has
 /// the channel.
 pub type Conductances = Vec<(String, Vec<Option<f64>>)>;
 
-/// Populations in every window: name and cells of each. In windows that end with the run, at
-/// `end_ms`, conductances have their values then.
-pub fn populations(
-    windows: &[WindowReport],
+/// Populations in every window, whose conductances are known at its end or at the time of a probe:
+/// name and cells of each.
+pub fn populations<'a>(
+    windows: impl Iterator<Item = (&'a WindowReport, &'a [(String, Vec<Option<f64>>)])>,
     groups: &[(String, Vec<usize>)],
-    conductances: &Conductances,
-    end_ms: f64,
 ) -> Vec<Populations> {
     windows
-        .iter()
-        .flat_map(|window| {
-            let known: &[_] = match window.to_ms >= end_ms {
-                true => conductances,
-                false => &[],
-            };
+        .flat_map(|(window, known)| {
             let groups = groups.iter();
             groups.map(move |(name, cells)| Populations::of(name, window, cells, known))
         })

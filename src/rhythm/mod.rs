@@ -115,6 +115,9 @@ pub struct WindowReport {
     pub from_ms: f64,
     /// End (ms), exclusive.
     pub to_ms: f64,
+    /// When the neurons of a probe were copied (ms); its window lies in a run of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_at_ms: Option<f64>,
     /// Rule behind the numbers, for people: `gap 100 ms`.
     pub rule: String,
     /// Rhythms in the order given.
@@ -261,6 +264,7 @@ fn window_report(
         label: window.label.to_owned(),
         from_ms: window.from_ms,
         to_ms: window.to_ms,
+        probe_at_ms: None,
         rule: rule(window.measures, recording.gap_ms),
         rhythms: recording
             .rhythms

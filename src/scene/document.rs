@@ -909,14 +909,18 @@ fn entry(entry: &Entry) -> Ron {
 }
 
 fn window(window: &Window) -> Ron {
-    Ron::Struct(
-        "",
-        vec![
-            ("label", text(&window.label)),
-            ("from_ms", Ron::Number(window.from_ms)),
-            ("to_ms", Ron::Number(window.to_ms)),
-        ],
-    )
+    let mut fields = vec![("label", text(&window.label))];
+    fields.extend(
+        window
+            .probe_at_ms
+            .map(|at| ("probe_at_ms", Ron::Number(at))),
+    );
+    fields.push(("from_ms", Ron::Number(window.from_ms)));
+    fields.push(("to_ms", Ron::Number(window.to_ms)));
+    if window.published {
+        fields.push(("measures", text("published")));
+    }
+    Ron::Struct("", fields)
 }
 
 fn rhythm(scene: &Scene, rhythm: &Rhythm) -> Ron {

@@ -9,7 +9,7 @@ use homarus_systems::address::{Address, Names};
 use super::{
     decode::{ANY, Fields, Rule, expected, fraction, key, map, not_negative, number, text},
     diagnostic::{Diagnostic, Diagnostics},
-    model::{Expectation, Scene, Take, Tolerance, Wanted},
+    model::{Expectation, LISTED_CELLS, Scene, Take, Tolerance, Wanted},
     names,
     network::{Network, beyond},
     paths,
@@ -17,9 +17,6 @@ use super::{
     syntax::{Key, Node, Value},
     units,
 };
-
-/// Cells from which on windows are told as populations.
-pub const LISTED_CELLS: usize = 200;
 
 /// Measures of a cell in a window that are numbers.
 pub const CELL_NUMBERS: [&str; 11] = [
@@ -587,18 +584,19 @@ fn population(
     expectation: &Expectation,
     unknown: &dyn Fn(&str, &str, &[&str]) -> Diagnostic,
 ) -> Result<Quantity, Diagnostic> {
-    if scene.cells.len() <= LISTED_CELLS {
-        let message = format!("a scene of {} cells has no populations", scene.cells.len());
+    let told = scene.told();
+    if told.is_empty() {
+        let message = format!(
+            "a scene of {} single cells has no populations",
+            scene.cells.len()
+        );
         let help = format!(
-            "they are there above {LISTED_CELLS} cells; take a measure over `cells.*` instead"
+            "a cell with a `count` is one, and above {LISTED_CELLS} cells all are; take a measure \
+             over `cells.*` instead"
         );
         return Err(no(expectation, message, Some(help)));
     }
-    let alike = scene.alike();
-    let groups = scene.groups.iter();
-    let mut known = vec!["cells"];
-    known.extend(alike.iter().map(|(name, _)| name.as_str()));
-    known.extend(groups.map(|(name, _)| name.as_str()));
+    let known: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
     let (name, rest) = split(rest, &known);
     if !known.contains(&name) {
         return Err(unknown("population", name, &known));
@@ -617,8 +615,9 @@ fn population(
             let conductances: Vec<String> = channels
                 .map(|(channel, _)| format!("{channel}.gbar"))
                 .collect();
-            // Conductances are those at the end of the run.
-            let at_end = scene.windows[window].to_ms >= scene.duration_ms;
+            // Conductances are those at the end of the run, or of a probe.
+            let window = &scene.windows[window];
+            let at_end = window.probe_at_ms.is_some() || window.to_ms >= scene.duration_ms;
             let mut known = POPULATION_MEASURES.to_vec();
             known.extend(conductances.iter().filter(|_| at_end).map(String::as_str));
             if !known.contains(&rest) {

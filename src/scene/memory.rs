@@ -128,7 +128,7 @@ fn demands(scene: &Scene) -> Vec<Demand> {
         },
         Demand {
             what: "means of calcium, one a window and cell,",
-            count: cells.saturating_mul(scene.windows.len()),
+            count: cells.saturating_mul(scene.run_windows().count()),
             bytes_each: size_of::<f64>(),
             help: "fewer windows",
         },

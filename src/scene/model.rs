@@ -76,11 +76,35 @@ pub struct Scene {
     pub expect: Vec<Expectation>,
 }
 
+/// Cells up to which a person reads a line each.
+pub const LISTED_CELLS: usize = 200;
+
 impl Scene {
     /// Number of edges, those in bulk included.
     pub fn edge_count(&self) -> usize {
         let bulk: u64 = self.bulk.iter().map(|bulk| bulk.count(self)).sum();
         self.edges.len() + usize::try_from(bulk).unwrap_or(usize::MAX)
+    }
+
+    /// Windows of the run itself.
+    pub fn run_windows(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().filter(|w| w.probe_at_ms.is_none())
+    }
+
+    /// Windows that are probes.
+    pub fn probes(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().filter(|w| w.probe_at_ms.is_some())
+    }
+
+    /// Channels of all cells, each name once.
+    pub fn channel_names(&self) -> Vec<&str> {
+        let mut channels: Vec<&str> = Vec::new();
+        for (name, _) in self.cell_types.iter().flat_map(|cell| &cell.channels) {
+            if !channels.contains(&name.as_str()) {
+                channels.push(name);
+            }
+        }
+        channels
     }
 
     /// The name of a cell in its network.
@@ -100,6 +124,20 @@ impl Scene {
             })
         });
         populations.chain(copies).collect()
+    }
+
+    /// What windows are told as besides their cells, with the cells of each: populations; where there
+    /// are more cells than a person reads, all cells, cells that are alike, and the groups too.
+    pub fn told(&self) -> Vec<(String, Vec<usize>)> {
+        if self.cells.len() <= LISTED_CELLS {
+            return self.populations.iter().map(Population::group).collect();
+        }
+        let mut told = self.alike();
+        told.extend(self.groups.iter().cloned());
+        if !told.iter().any(|(name, _)| name == "cells") {
+            told.insert(0, ("cells".to_owned(), (0..self.cells.len()).collect()));
+        }
+        told
     }
 
     /// Selectors that name cells in their order: in a long list those of a whole population, of all
@@ -707,10 +745,14 @@ impl Regulator {
 pub struct Window {
     /// Label, unique.
     pub label: String,
-    /// Start (ms).
+    /// Start (ms); of a probe in the time of its own run.
     pub from_ms: f64,
-    /// End (ms), exclusive.
+    /// End (ms), exclusive; of a probe that of its own run.
     pub to_ms: f64,
+    /// Whether frequency and burstiness are the published ones.
+    pub published: bool,
+    /// When the neurons of a probe are copied (ms); `None`: a window of the run itself.
+    pub probe_at_ms: Option<f64>,
     /// Where it is written.
     pub origin: Place,
 }

@@ -12,8 +12,8 @@ use homarus_systems::definition::{CellDefinition, SynapseDefinition, SynapseKind
 use super::{
     cell::{CellFields, Own},
     decode::{
-        ANY, CONDUCTANCE, Fields, Rule, above_zero, fraction, index_of, integer, key, keys, list,
-        map, maximal_conductance, not_negative, number, text,
+        ANY, CONDUCTANCE, Fields, Rule, above_zero, expected, fraction, index_of, integer, key,
+        keys, list, map, maximal_conductance, not_negative, number, text,
     },
     definitions::{header, optional_area},
     diagnostic::{Diagnostic, Diagnostics},
@@ -1419,6 +1419,9 @@ fn refuse_same_edge(same: &[NamedPlace], edge: &Edge, node: &Node, errors: &mut 
     }
 }
 
+/// Start and end (ms) of the window of a probe where it says nothing else (arXiv 2412.04172).
+const PROBE_MS: [f64; 2] = [3_000.0, 15_000.0];
+
 fn windows(node: &Node, duration: Option<f64>, errors: &mut Diagnostics) -> Option<Vec<Window>> {
     let mut labels = Vec::new();
     let read: Vec<Option<Window>> = list(node, errors)?
@@ -1441,25 +1444,59 @@ fn window(
     if let Some(label) = &label {
         refuse_same_name(labels, label, "window", errors);
     }
-    let [from, to] = ["from_ms", "to_ms"].map(|name| {
-        let node = fields.required(name)?;
-        Some((units::time(node, TIME, errors)?, node))
+    let probe = fields.optional("probe_at_ms");
+    let probe_at = match probe {
+        Some(node) => {
+            let at = units::time(node, TIME, errors);
+            let error = at.and_then(|at| beyond(at, &node.place, "this probe is", duration));
+            error.into_iter().for_each(|error| errors.push(error));
+            at.map(Some)
+        }
+        None => Some(None),
+    };
+    let [from, to] = [("from_ms", PROBE_MS[0]), ("to_ms", PROBE_MS[1])].map(|(name, standard)| {
+        let node = match probe {
+            Some(_) => fields.optional(name),
+            None => Some(fields.required(name)?),
+        };
+        match node {
+            Some(node) => Some((units::time(node, TIME, errors)?, node.place.clone())),
+            None => Some((standard, label.as_ref()?.place.clone())),
+        }
     });
+    let published = match fields.optional("measures") {
+        Some(node) => text(node, errors).and_then(|word| match word {
+            "published" => Some(true),
+            "gap" if probe.is_none() => Some(false),
+            _ => {
+                let known = match probe {
+                    Some(_) => "`\"published\"`, the rule of probes",
+                    None => "`\"gap\"` or `\"published\"`",
+                };
+                errors.push(expected(known, node));
+                None
+            }
+        }),
+        None => Some(probe.is_some()),
+    };
     fields.finish(errors);
-    let ((from_ms, from_node), (to_ms, to_node)) = (from?, to?);
+    let ((from_ms, from_place), (to_ms, to_place)) = (from?, to?);
     if from_ms >= to_ms {
         errors.push(
-            Diagnostic::at(&to_node.place, "this window is empty")
+            Diagnostic::at(&to_place, "this window is empty")
                 .label(format!("ends at {to_ms} ms"))
-                .and(&from_node.place, format!("begins at {from_ms} ms")),
+                .and(&from_place, format!("begins at {from_ms} ms")),
         );
-    } else if let Some(error) = beyond(to_ms, &to_node.place, "this window ends", duration) {
-        errors.push(error);
+    } else if probe.is_none() {
+        let error = beyond(to_ms, &to_place, "this window ends", duration);
+        error.into_iter().for_each(|error| errors.push(error));
     }
     Some(Window {
         label: label?.text,
         from_ms,
         to_ms,
+        published: published?,
+        probe_at_ms: probe_at?,
         origin: node.head(),
     })
 }

@@ -82,9 +82,10 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
 /// Asks for windows and samples.
 fn observe(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
     let mut observers = Observers::default();
-    for window in &scene.windows {
+    for window in scene.run_windows() {
         observers.window(window.from_ms, window.to_ms);
     }
+    observers.stops = scene.probes().filter_map(|w| w.probe_at_ms).collect();
     for (every, addresses) in paths::samples(scene, simulation.names())? {
         observers.samplers.push(Sampler::new(addresses, every));
     }

@@ -171,6 +171,8 @@ pub struct Observers {
     pub samplers: Vec<Sampler>,
     /// Windows.
     pub windows: Vec<WindowMean>,
+    /// Other times (ms) at which a stretch ends.
+    pub stops: Vec<f64>,
     /// End of the last stretch (ms) and each neuron's calcium integral from the start to there.
     last: (f64, Vec<f64>),
 }
@@ -193,6 +195,7 @@ impl Observers {
         let edges = self.windows.iter().flat_map(|w| [w.from, w.to]);
         samples
             .chain(edges)
+            .chain(self.stops.iter().copied())
             .filter(|t| *t > now && !clock.reached(*t))
             .min_by(f64::total_cmp)
     }

@@ -29,7 +29,7 @@ pub(super) fn in_transient(network: &Network<'_>, lints: &mut Diagnostics) {
     } else {
         (FREE, "the cells leave their start values")
     };
-    for window in scene.windows.iter().filter(|w| w.from_ms < transient) {
+    for window in scene.run_windows().filter(|w| w.from_ms < transient) {
         lints.push(
             Diagnostic::lint(
                 &window.origin,
@@ -64,7 +64,7 @@ pub(super) fn too_short(network: &Network<'_>, lints: &mut Diagnostics) {
     };
     let needed = PERIODS * known.period;
     let length = |window: &Window| window.to_ms - window.from_ms;
-    for window in scene.windows.iter().filter(|w| length(w) < needed) {
+    for window in scene.run_windows().filter(|w| length(w) < needed) {
         lints.push(
             Diagnostic::lint(
                 &window.origin,
