@@ -8,11 +8,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{
-    execution, interrupt::Interrupt, message, output, progress::Kind, setting, table::seconds,
+    degeneracy, execution, interrupt::Interrupt, message, output, progress::Kind, setting,
+    table::seconds,
 };
-use crate::record::summary::LISTED_CELLS;
 use crate::run::Failure;
-use crate::scene::Scene;
+use crate::scene::{Scene, model::LISTED_CELLS};
 use crate::science::{
     intersect::{Missing, Place, Prediction},
     outcome::{self, Cell, Comparison, Confusion, IN_PLACE, Outcome, Reached},
@@ -28,9 +28,10 @@ use crate::science::{
 /// it fires as it did and its calcium is within 5 % of target.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  homarus intersect five_neuron_uncoupled
-  homarus intersect cells.ron --set population.STG.table=cells.csv --json
-  homarus intersect cells.ron --at-ms 0 --no-run --csv")]
+  homarus intersect controlled_CaSA --set population.cells.count=20
+  homarus intersect controlled_CaSA --set population.cells.table=cells.csv --json
+  homarus intersect sharp_CaSA --no-run --csv
+  homarus intersect controlled_CaSA --degeneracy --cells 20")]
 pub(super) struct Arguments {
     /// A .ron file, or the name of a shipped scene (`homarus list networks`).
     scene: String,
@@ -44,20 +45,27 @@ pub(super) struct Arguments {
     /// Predict only: the scene is run up to the moment and not farther.
     #[arg(long)]
     no_run: bool,
+    /// Instead, sweep over what the controller may use, the width of the population and the calcium
+    /// target, and print how often there is an intersection; takes minutes.
+    #[arg(long, conflicts_with_all = ["at_ms", "no_run"])]
+    degeneracy: bool,
+    /// Cells a point of the sweep [default: 40].
+    #[arg(long, value_name = "N", requires = "degeneracy", allow_negative_numbers = true, value_parser = degeneracy::cells)]
+    pub cells: Option<usize>,
     #[command(flatten)]
-    execution: execution::Flags,
+    pub execution: execution::Flags,
     /// How progress is told on stderr: a bar in a terminal, JSON lines, or not at all.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    progress: Kind,
+    pub progress: Kind,
     /// Print one JSON object instead of tables.
     #[arg(long, conflicts_with = "csv")]
-    json: bool,
+    pub json: bool,
     /// Print CSV instead of tables: a row a cell.
     #[arg(long)]
-    csv: bool,
+    pub csv: bool,
     /// Print no messages, only data.
     #[arg(long)]
-    quiet: bool,
+    pub quiet: bool,
 }
 
 /// A time (ms) of the scene given by a flag; the error says what one looks like.
@@ -81,10 +89,13 @@ struct Report<'a> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let quiet = arguments.quiet;
-    let execution = arguments.execution.execution(quiet)?;
     let mut notes = Vec::new();
     let mut scene = setting::read(&arguments.scene, &arguments.set)?;
     setting::apply(&mut scene, &arguments.set, &mut notes)?;
+    if arguments.degeneracy {
+        return degeneracy::run(arguments, &scene);
+    }
+    let execution = arguments.execution.execution(quiet)?;
     let interrupt = Interrupt::listen();
     let mut progress = arguments.progress.show(quiet);
     let outcome = outcome::study(
@@ -138,7 +149,9 @@ fn csv(outcome: &Outcome) -> Result<String, Failure> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut write = |fields: Vec<String>| writer.write_record(fields).map_err(io::Error::other);
     let columns = |of: &str| {
-        let gbar = channels.iter().map(|channel| format!("{of}.{channel}.gbar"));
+        let gbar = channels
+            .iter()
+            .map(|channel| format!("{of}.{channel}.gbar"));
         ["lambda", "ca_mean_um", "pattern", "burstiness_hz2"]
             .iter()
             .map(|column| format!("{of}.{column}"))
@@ -150,7 +163,9 @@ fn csv(outcome: &Outcome) -> Result<String, Failure> {
             return vec![String::new(); 4 + channels.len()];
         };
         let state = &place.state;
-        let gbar = channels.iter().map(|channel| optional(place.gbar.get(*channel)));
+        let gbar = channels
+            .iter()
+            .map(|channel| optional(place.gbar.get(*channel)));
         [
             place.lambda.to_string(),
             state.ca_mean_um.to_string(),
@@ -184,7 +199,11 @@ fn csv(outcome: &Outcome) -> Result<String, Failure> {
         row.push(later.join(" "));
         let reached = cell.reached.as_ref();
         row.extend(place(reached.map(|reached| &reached.place)));
-        let flag = |flag: fn(&Reached) -> bool| reached.map(flag).map_or_else(String::new, |x| x.to_string());
+        let flag = |flag: fn(&Reached) -> bool| {
+            reached
+                .map(flag)
+                .map_or_else(String::new, |x| x.to_string())
+        };
         row.push(flag(|reached| reached.kept_pattern));
         row.push(flag(|reached| reached.calcium_in_place));
         write(row)?;
@@ -198,8 +217,12 @@ fn optional(x: Option<&f64>) -> String {
 }
 
 /// Four significant digits.
-fn short(x: f64) -> String {
-    let magnitude = if x == 0.0 { 0.0 } else { x.abs().log10().floor() };
+pub(super) fn short(x: f64) -> String {
+    let magnitude = if x == 0.0 {
+        0.0
+    } else {
+        x.abs().log10().floor()
+    };
     match magnitude {
         -3.0..=6.0 => format!("{x:.*}", (3.0 - magnitude).max(0.0) as usize),
         _ => format!("{x:.3e}"),
@@ -211,18 +234,32 @@ fn why(missing: &Missing) -> String {
     let range = |[low, high]: [f64; 2]| format!("Ca {low:.0} to {high:.0} µM");
     match missing {
         Missing::NoCrossing { to_lambda, ca_um } => {
-            format!("{} all the way to lambda {}", range(*ca_um), short(*to_lambda))
+            format!(
+                "{} all the way to lambda {}",
+                range(*ca_um),
+                short(*to_lambda)
+            )
         }
         Missing::Negative {
             channel,
             lambda,
             ca_um,
-        } => format!("{channel} negative from lambda {} on, {} until there", short(*lambda), range(*ca_um)),
+        } => format!(
+            "{channel} negative from lambda {} on, {} until there",
+            short(*lambda),
+            range(*ca_um)
+        ),
         Missing::PatternLost { pattern, at_lambda } => {
-            format!("the pattern is lost: {pattern} at lambda {}", short(*at_lambda))
+            format!(
+                "the pattern is lost: {pattern} at lambda {}",
+                short(*at_lambda)
+            )
         }
         Missing::NoSolution { lambda } => {
-            format!("no conductances give the wanted ones at lambda {}", short(*lambda))
+            format!(
+                "no conductances give the wanted ones at lambda {}",
+                short(*lambda)
+            )
         }
     }
 }
@@ -270,14 +307,25 @@ fn regulation(cell: &Cell) -> String {
     );
     if let Some([g_s, g_u]) = cell.held_for.filter(|_| !cell.held.is_empty()) {
         let held = cell.held.join(", ");
-        text.push_str(&format!("; a controller holds {held} at g_s {g_s}, g_u {g_u}"));
+        text.push_str(&format!(
+            "; a controller holds {held} at g_s {g_s}, g_u {g_u}"
+        ));
     }
     text
 }
 
 fn cells(outcome: &Outcome) -> String {
     let ran = outcome.confusion.is_some();
-    let mut head = vec!["cell", "lambda", "Ca", "", "intersection", "Ca", "", "later"];
+    let mut head = vec![
+        "cell",
+        "lambda",
+        "Ca",
+        "",
+        "intersection",
+        "Ca",
+        "",
+        "later",
+    ];
     if ran {
         head.extend(["reached", "Ca", "", "outcome"]);
     }
@@ -356,7 +404,11 @@ fn comparison_table(comparisons: &[Comparison]) -> String {
             percent(c.greatest_difference),
         ]
     });
-    let cells = comparisons.iter().map(|c| c.cells).max().unwrap_or_default();
+    let cells = comparisons
+        .iter()
+        .map(|c| c.cells)
+        .max()
+        .unwrap_or_default();
     format!(
         "\nConductances of {cells} cells that settled as predicted (medians, mS/cm²)\n{}",
         table(
@@ -368,7 +420,7 @@ fn comparison_table(comparisons: &[Comparison]) -> String {
 }
 
 /// A table; columns that are not `texts` are numbers.
-fn table(head: &[&str], texts: &[usize], rows: Vec<Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], texts: &[usize], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)

@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod degeneracy;
 mod dic;
 mod execution;
 mod files;

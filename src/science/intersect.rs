@@ -53,6 +53,11 @@ const BATCH: usize = 64;
 /// Strides of a cell in one network at most: what lies beyond the end of a walk is wasted.
 const MOST_STRIDES: usize = 16;
 
+/// Solves for what is held until it is taken to have no place to stay, and how little it then moves,
+/// relative to itself.
+const SOLVES: usize = 100;
+const SOLVED: f64 = 1e-12;
+
 /// Factor by which the burstiness of a kept pattern may change: what a crash leaves of a burster
 /// passes as bursting now and then, with a hundredth of its burstiness.
 const KEPT_BURSTINESS: f64 = 4.0;
@@ -204,6 +209,29 @@ pub struct Held {
     pub plan: Compensation,
 }
 
+impl Held {
+    /// Brings the held conductances among `gbar` (mS/cm², by lane) to where a controller would leave
+    /// them; false: there is no such place. One that carries calcium moves its own reference.
+    fn settle(&self, cell: &CellType, seen: &[f64], gbar: &mut [f64]) -> bool {
+        for _ in 0..SOLVES {
+            let Some(solution) = self.plan.reference(cell, gbar, seen, self.wanted) else {
+                return false;
+            };
+            let mut stays = true;
+            for ((lane, on), g) in self.lanes.iter().zip(solution) {
+                if *on {
+                    stays &= (g - gbar[*lane]).abs() <= SOLVED * g.abs();
+                    gbar[*lane] = g;
+                }
+            }
+            if stays {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 /// What moves the conductances of a cell from a moment on.
 #[derive(Clone, Debug)]
 pub struct Regulation {
@@ -283,17 +311,12 @@ impl Regulation {
         let lanes = self.gbar.iter().zip(&self.direction);
         let moved = lanes.map(|(g, slope)| (lambda - self.lambda).mul_add(*slope, *g));
         let mut gbar: Vec<f64> = moved.collect();
-        if let Some(held) = &self.held {
-            let solution = held
-                .plan
-                .reference(&self.cell, &gbar, &self.seen, held.wanted)?;
-            for ((lane, on), g) in held.lanes.iter().zip(solution) {
-                if *on {
-                    gbar[*lane] = g;
-                }
-            }
+        match &self.held {
+            Some(held) => held
+                .settle(&self.cell, &self.seen, &mut gbar)
+                .then_some(gbar),
+            None => Some(gbar),
         }
-        Some(gbar)
     }
 
     /// The neuron with the conductances of a lambda (mS/cm²) frozen; one below zero counts as 0.
@@ -324,7 +347,9 @@ impl Regulation {
 /// Conductances of a cell (mS/cm²) by lane.
 pub fn conductances(world: &World, index: usize, channels: usize) -> Vec<f64> {
     let read = |lane| address::read(world, Address::Channel(index, lane, ChannelScalar::Gbar));
-    (0..channels).map(|lane| read(lane).unwrap_or(0.0)).collect()
+    (0..channels)
+        .map(|lane| read(lane).unwrap_or(0.0))
+        .collect()
 }
 
 /// What blocks leave of the currents of a neuron, as it feels it and as compensation solves know it.
@@ -540,7 +565,13 @@ pub fn predict(
     // The pair that a controller is to hold is not there yet at the moment itself.
     let from = regulations.iter().enumerate();
     let from: Vec<Asked> = from
-        .map(|(k, r)| (k, r.lambda, r.at(r.lambda).unwrap_or_else(|| r.gbar.clone())))
+        .map(|(k, r)| {
+            (
+                k,
+                r.lambda,
+                r.at(r.lambda).unwrap_or_else(|| r.gbar.clone()),
+            )
+        })
         .collect();
     let calcium = runs.run(frozen_at(regulations, &from), CALCIUM_MS, 1.0)?;
     let mut walks: Vec<Walk> = regulations

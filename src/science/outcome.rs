@@ -167,9 +167,7 @@ pub fn study(
     if at_ms >= scene.duration_ms {
         let end = scene.duration_ms;
         return Err(wrong(
-            format!(
-                "there is nothing to predict from {at_ms} ms on: the scene ends at {end} ms"
-            ),
+            format!("there is nothing to predict from {at_ms} ms on: the scene ends at {end} ms"),
             "an earlier `--at-ms`, or a longer `duration_ms`",
         ));
     }
@@ -198,7 +196,11 @@ impl Span {
         execution: &Execution,
         pulse: &mut crate::run::Pulse,
     ) -> Result<Outcome, Failure> {
-        let truth_ms = if self.run { self.until_ms - self.at_ms } else { 0.0 };
+        let truth_ms = if self.run {
+            self.until_ms - self.at_ms
+        } else {
+            0.0
+        };
         let end_ms = self.at_ms + WORK_MS + truth_ms;
         let mut told = |now_ms| pulse(Progress { now_ms, end_ms });
         let mut simulation = spawn::spawn(scene)?;
@@ -349,7 +351,10 @@ fn warnings(scene: &Scene, unregulated: usize) -> Vec<String> {
     });
     let left_out = (unregulated > 0).then(|| {
         let cells = scene.cells.len();
-        format!("homeostasis regulates {} of {cells} cells; the others are left out", cells - unregulated)
+        format!(
+            "homeostasis regulates {} of {cells} cells; the others are left out",
+            cells - unregulated
+        )
     });
     coupled.into_iter().chain(left_out).collect()
 }
@@ -423,7 +428,7 @@ fn wrong(message: String, help: &str) -> Failure {
 }
 
 /// The failure of a prediction from `at_ms` on.
-fn failure(trouble: Trouble, at_ms: f64) -> Failure {
+pub(super) fn failure(trouble: Trouble, at_ms: f64) -> Failure {
     match trouble {
         Trouble::Run(error) => error.into(),
         Trouble::Kinetics(error) => wrong(error.to_string(), "see `homarus check`"),
