@@ -118,39 +118,46 @@ fn page(scene: &Scene, sweep: &Sweep) -> String {
     };
     let target = sweep.ca_target_um;
     text.push_str(&format!(
-        "\nBy what the controller may use (full width, Ca {} µM)\n",
+        "\nBy what the controller may use and the width of the population (Ca {} µM)\n",
         short(target)
     ));
-    let rows = at(1.0, target).map(|point| {
-        let count = match point.channels.len() {
-            0 => String::new(),
-            n => n.to_string(),
-        };
-        vec![used(point), count, chance(point)]
-    });
-    text.push_str(&table(
-        &["channels", "number", "chance"],
-        &[0],
-        rows.collect(),
-    ));
-    text.push_str(&format!(
-        "\nBy the width of the population (Ca {} µM)\n",
-        short(target)
-    ));
-    let rows = sweep.spread.iter().map(|[width, spread]| {
-        let mut row = vec![width.to_string(), format!("{spread:.3}")];
-        row.extend(summary(sweep, &at(*width, target).collect::<Vec<_>>()));
-        row
-    });
-    let own = sweep.pair.join(" ");
-    let head = [
-        "width",
-        "mean CV",
-        own.as_str(),
-        "any pair",
-        "mean of pairs",
-    ];
-    text.push_str(&table(&head, &[], rows.collect()));
+    let head: Vec<String> = sweep
+        .spread
+        .iter()
+        .map(|[width, _]| format!("width {width}"))
+        .collect();
+    let head: Vec<&str> = ["channels"]
+        .into_iter()
+        .chain(head.iter().map(String::as_str))
+        .collect();
+    let mut rows = vec![Vec::from(["mean CV of conductances".to_owned()])];
+    rows[0].extend(
+        sweep
+            .spread
+            .iter()
+            .map(|[_, spread]| format!("{spread:.3}")),
+    );
+    for known in at(1.0, target) {
+        let mut row = vec![used(known)];
+        row.extend(sweep.spread.iter().map(|[width, _]| {
+            let mut same = at(*width, target).filter(|p| p.channels == known.channels);
+            same.next().map_or_else(String::new, chance)
+        }));
+        rows.push(row);
+    }
+    let mut row = vec!["mean of pairs".to_owned()];
+    row.extend(
+        sweep
+            .spread
+            .iter()
+            .map(|[width, _]| mean_of_pairs(at(*width, target))),
+    );
+    rows.push(row);
+    text.push_str(&table(&head, &[0], rows));
+    text.push_str("\nBy the number of channels from which the controller may choose its pair\n");
+    let rows = sweep.by_number.iter();
+    let rows = rows.map(|(number, mean)| vec![number.to_string(), format!("{mean:.2}")]);
+    text.push_str(&table(&["channels", "mean of sets"], &[], rows.collect()));
     text.push_str("\nBy the calcium target (full width)\n");
     let mut targets: Vec<f64> = sweep.points.iter().map(|p| p.ca_target_um).collect();
     targets.sort_by(f64::total_cmp);
@@ -160,6 +167,7 @@ fn page(scene: &Scene, sweep: &Sweep) -> String {
         row.extend(summary(sweep, &at(1.0, target).collect::<Vec<_>>()));
         row
     });
+    let own = sweep.pair.join(" ");
     let head = ["Ca µM", own.as_str(), "any pair", "mean of pairs"];
     text.push_str(&table(&head, &[], rows.collect()));
     text
@@ -175,11 +183,17 @@ fn summary(sweep: &Sweep, points: &[&Point]) -> Vec<String> {
                 .all(|channel| sweep.pair.contains(channel))
     });
     let any = points.iter().find(|point| point.channels.is_empty());
-    let pairs = points.iter().filter(|point| point.channels.len() == 2);
-    let shares: Vec<f64> = pairs
-        .map(|point| point.chance.found as f64 / point.chance.cells as f64)
-        .collect();
-    let mean = shares.iter().sum::<f64>() / shares.len() as f64;
     let shown = |point: Option<&&Point>| point.map_or_else(String::new, |point| chance(point));
-    vec![shown(own), shown(any), format!("{mean:.2}")]
+    vec![
+        shown(own),
+        shown(any),
+        mean_of_pairs(points.iter().copied()),
+    ]
+}
+
+fn mean_of_pairs<'a>(points: impl Iterator<Item = &'a Point>) -> String {
+    let pairs = points.filter(|point| point.channels.len() == 2);
+    let share = |point: &Point| point.chance.found as f64 / point.chance.cells as f64;
+    let shares: Vec<f64> = pairs.map(share).collect();
+    format!("{:.2}", shares.iter().sum::<f64>() / shares.len() as f64)
 }

@@ -327,7 +327,7 @@ fn cells(outcome: &Outcome) -> String {
         "later",
     ];
     if ran {
-        head.extend(["reached", "Ca", "", "outcome"]);
+        head.extend(["reached", "Ca", "fires", "outcome"]);
     }
     let mut reasons = Vec::new();
     let rows = outcome.cells.iter().map(|cell| {

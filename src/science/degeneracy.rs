@@ -1,8 +1,8 @@
 //! How often an admissible intersection exists, a fixed sweep over what the paper calls degeneracy
 //! (Fyon & Drion, arXiv 2412.04172: more of it should mean more intersections):
 //!
-//! * which and how many conductances the controller may use: every pair of channels and some
-//!   triples; homeostasis moves all others;
+//! * which and how many conductances the controller may use: every pair of channels, pairs chosen
+//!   among a number of channels, and triples; homeostasis moves all others;
 //! * how wide the population is drawn: the ranges of the scene shrunk around their centres;
 //! * the calcium target.
 //!
@@ -10,8 +10,9 @@
 //! of the frozen neuron rises through the target with lambda (so homeostasis stays there), no
 //! conductance is negative, and the cell fires as wanted: it bursts where the wanted slow dynamic
 //! input conductance is below zero, else it is tonic. With three channels a controller has one to
-//! spare for two wanted conductances: it may take any pair of the three and set the third to some
-//! multiples of what homeostasis would make of it.
+//! spare for two wanted conductances: it may take any pair of the three and set the third to a third
+//! or three times of what homeostasis would make of it. Asked are triples of which no pair alone has
+//! an intersection in any cell.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ use crate::{
 /// Widths of the population, as shares of the full ranges.
 pub const WIDTHS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 /// Calcium targets as multiples of that of the scene.
-pub const TARGETS: [f64; 9] = [0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.6, 2.0, 3.0];
+pub const TARGETS: [f64; 12] = [0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 6.0];
 /// Cells of a population where nothing else is said.
 pub const CELLS: usize = 40;
 
@@ -46,7 +47,10 @@ const LAMBDAS: [f64; 2] = [0.1, 10.0];
 const STRIDE: f64 = 0.15;
 
 /// What a controller with a conductance to spare makes of it, as multiples of what homeostasis would.
-const SPARE: [f64; 3] = [1.0 / 3.0, 1.0, 3.0];
+const SPARE: [f64; 2] = [1.0 / 3.0, 3.0];
+
+/// Channels up to which every set of them is looked at.
+const MOST_CHANNELS: usize = 12;
 
 /// Where a chance lies, by what was found (Wilson's interval of 95 %).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -104,6 +108,9 @@ pub struct Sweep {
     pub ca_target_um: f64,
     /// Mean coefficient of variation of the conductances at the start (1), by width.
     pub spread: Vec<[f64; 2]>,
+    /// Number of channels among which the controller may choose its pair, and the mean chance over
+    /// all such sets of channels (1), at full width and the scene's own target.
+    pub by_number: Vec<(usize, f64)>,
     /// Points.
     pub points: Vec<Point>,
 }
@@ -358,102 +365,164 @@ pub fn sweep(
         pair: subject.pair.iter().map(|lane| name(*lane)).collect(),
         ca_target_um: subject.ca_target,
         spread: Vec::new(),
+        by_number: Vec::new(),
         points: Vec::new(),
     };
-    let mut done = 0.0;
+    let targets = TARGETS.map(|factor| factor * subject.ca_target);
+    let mut work = Work {
+        probe,
+        told,
+        wanted: subject.wanted,
+        done: 0.0,
+        all: 0.0,
+    };
     for width in WIDTHS {
         // Without any width all cells are one.
         let population = subject.drawn(width, if width == 0.0 { 1 } else { cells })?;
         sweep.spread.push([width, spread(&population)]);
-        let full = width == 1.0;
-        let controls = controls(&population, subject.pair, full);
-        let all = (WIDTHS.len() * controls.pairs.len()
-            + controls.triples.len() * 3 * (SPARE.len() - 1)) as f64;
-        let mut run = |control: Control| {
-            let mut pulse = |now: f64| told(done + now / CALCIUM_MS, all);
-            let curves = curves(&population, control, subject.wanted, probe, &mut pulse);
-            done += 1.0;
-            curves.map_err(|trouble| super::outcome::failure(trouble, 0.0))
-        };
-        let mut pairs = Vec::new();
-        for lanes in &controls.pairs {
-            let spare = None;
-            pairs.push(run(Control {
-                lanes: *lanes,
-                spare,
-            })?);
-        }
-        let targets = TARGETS.map(|factor| factor * subject.ca_target);
         let n = population.cells.len();
-        let mut point = |channels: Vec<String>, target: f64, curves: &[&Vec<Curve>]| {
+        let lanes = controllable(&population);
+        let pairs: Vec<[usize; 2]> = pairs(&lanes);
+        work.all = (WIDTHS.len() * pairs.len()) as f64;
+        let mut point = |lanes: &[usize], target: f64, curves: &[&Vec<Curve>]| {
             let any = |cell: &usize| {
                 let mut of_cell = curves.iter().map(|curves| &curves[*cell]);
                 of_cell.any(|curve| admissible(curve, target, wanted))
             };
+            let chance = Chance::of((0..n).filter(any).count(), n);
             sweep.points.push(Point {
-                channels,
+                channels: lanes.iter().map(|lane| name(*lane)).collect(),
                 width,
                 ca_target_um: target,
-                chance: Chance::of((0..n).filter(any).count(), n),
+                chance,
             });
+            chance.found
         };
-        for target in targets {
-            for (lanes, curves) in controls.pairs.iter().zip(&pairs) {
-                let channels = lanes.iter().map(|lane| name(*lane)).collect();
-                point(channels, target, &[curves]);
-            }
-            let all: Vec<&Vec<Curve>> = pairs.iter().collect();
-            point(Vec::new(), target, &all);
+        let mut of_pairs = Vec::new();
+        for lanes in &pairs {
+            let (lanes, spare) = (*lanes, None);
+            of_pairs.push(work.curves(&population, Control { lanes, spare })?);
         }
-        for triple in &controls.triples {
-            let mut spares = Vec::new();
-            for control in spare_controls(*triple) {
-                spares.push(run(control)?);
+        for target in targets {
+            for (lanes, curves) in pairs.iter().zip(&of_pairs) {
+                point(lanes, target, &[curves]);
             }
-            let own = controls.pairs.iter().zip(&pairs);
-            let own = own.filter(|(lanes, _)| lanes.iter().all(|lane| triple.contains(lane)));
+            point(&[], target, &of_pairs.iter().collect::<Vec<_>>());
+        }
+        if width != 1.0 {
+            continue;
+        }
+        let works = |curve: &Curve| admissible(curve, subject.ca_target, wanted);
+        let works = of_pairs
+            .iter()
+            .map(|curves| curves.iter().map(works).collect());
+        let works: Vec<Vec<bool>> = works.collect();
+        let hopeless = triples(&lanes).into_iter().filter(|triple| {
+            let mut own = pairs.iter().zip(&works);
+            own.all(|(pair, works)| !within(pair, triple) || works.iter().all(|works| !works))
+        });
+        let hopeless: Vec<[usize; 3]> = hopeless.collect();
+        work.all += (hopeless.len() * spare_controls([0; 3]).len()) as f64;
+        for triple in hopeless {
+            let mut spares = Vec::new();
+            for control in spare_controls(triple) {
+                spares.push(work.curves(&population, control)?);
+            }
+            let own = pairs.iter().zip(&of_pairs);
+            let own = own.filter(|(pair, _)| within(*pair, &triple));
             let curves: Vec<&Vec<Curve>> = own.map(|(_, curves)| curves).chain(&spares).collect();
             for target in targets {
-                let channels = triple.iter().map(|lane| name(*lane)).collect();
-                point(channels, target, &curves);
+                point(&triple, target, &curves);
             }
         }
+        sweep.by_number = by_number(&lanes, &pairs, &works);
     }
     Ok(sweep)
 }
 
-/// Controllers of the sweep.
-struct Controls {
-    pairs: Vec<[usize; 2]>,
-    triples: Vec<[usize; 3]>,
+/// Runs of a sweep.
+struct Work<'a, 't> {
+    probe: &'a Probe,
+    told: &'a mut Told<'t>,
+    wanted: [f64; 2],
+    /// Controllers done, and all.
+    done: f64,
+    all: f64,
 }
 
-/// All pairs of channels but the one that normalises; where `triples` are wanted, those of the
-/// scene's own pair and each other channel.
-fn controls(population: &Population, pair: [usize; 2], triples: bool) -> Controls {
-    let lanes: Vec<usize> = population.cells.first().map_or(Vec::new(), |first| {
-        let norm = normaliser(&first.cell);
-        let lanes = 0..first.cell.channels();
-        lanes.filter(|lane| Some(*lane) != norm).collect()
-    });
-    let pairs = lanes.iter().enumerate();
-    let pairs = pairs.flat_map(|(k, a)| lanes[k + 1..].iter().map(|b| [*a, *b]));
-    let others = lanes.iter().filter(|lane| !pair.contains(lane));
-    let with_pair = others.map(|third| [pair[0], pair[1], *third]);
-    Controls {
-        pairs: pairs.collect(),
-        triples: match triples {
-            true => with_pair.collect(),
-            false => Vec::new(),
-        },
+impl Work<'_, '_> {
+    /// Curves of a population under a controller.
+    fn curves(&mut self, population: &Population, control: Control) -> Result<Vec<Curve>, Failure> {
+        let (done, all, told) = (self.done, self.all, &mut *self.told);
+        let mut pulse = |now: f64| told(done + now / CALCIUM_MS, all);
+        let curves = curves(population, control, self.wanted, self.probe, &mut pulse);
+        self.done += 1.0;
+        curves.map_err(|trouble| super::outcome::failure(trouble, 0.0))
     }
 }
 
-/// A pair of a triple solved for and the third set: what its three pairs alone do not cover.
+/// Lanes of all channels but the one that normalises dynamic input conductances.
+fn controllable(population: &Population) -> Vec<usize> {
+    population.cells.first().map_or(Vec::new(), |first| {
+        let norm = normaliser(&first.cell);
+        let lanes = 0..first.cell.channels();
+        lanes.filter(|lane| Some(*lane) != norm).collect()
+    })
+}
+
+fn pairs(lanes: &[usize]) -> Vec<[usize; 2]> {
+    let firsts = lanes.iter().enumerate();
+    let pairs = firsts.flat_map(|(k, a)| lanes[k + 1..].iter().map(|b| [*a, *b]));
+    pairs.collect()
+}
+
+fn triples(lanes: &[usize]) -> Vec<[usize; 3]> {
+    let firsts = lanes.iter().enumerate();
+    let triples =
+        firsts.flat_map(|(k, a)| pairs(&lanes[k + 1..]).into_iter().map(|[b, c]| [*a, b, c]));
+    triples.collect()
+}
+
+fn within(pair: &[usize; 2], triple: &[usize; 3]) -> bool {
+    pair.iter().all(|lane| triple.contains(lane))
+}
+
+/// For each number of channels, the mean chance over all sets of as many that some pair in the set
+/// has an intersection; `works` says of each pair in which cells it has.
+fn by_number(lanes: &[usize], pairs: &[[usize; 2]], works: &[Vec<bool>]) -> Vec<(usize, f64)> {
+    let (n, cells) = (lanes.len(), works.first().map_or(0, Vec::len));
+    if n > MOST_CHANNELS || cells == 0 {
+        return Vec::new();
+    }
+    let mut sums = vec![(0_usize, 0_usize); n + 1];
+    for set in 0_usize..1 << n {
+        let holds = |lane: &usize| {
+            lanes
+                .iter()
+                .position(|l| l == lane)
+                .is_some_and(|k| set >> k & 1 == 1)
+        };
+        let inside = pairs.iter().zip(works);
+        let inside: Vec<&Vec<bool>> = inside
+            .filter(|(pair, _)| pair.iter().all(holds))
+            .map(|(_, works)| works)
+            .collect();
+        let (sets, found) = &mut sums[set.count_ones() as usize];
+        *sets += 1;
+        *found += (0..cells)
+            .filter(|cell| inside.iter().any(|works| works[*cell]))
+            .count();
+    }
+    let of = |(number, (sets, found)): (usize, (usize, usize))| {
+        (number, found as f64 / (sets * cells) as f64)
+    };
+    sums.into_iter().enumerate().skip(2).map(of).collect()
+}
+
+/// A pair of a triple solved for and the third set, to what its pairs alone do not make of it.
 fn spare_controls([a, b, c]: [usize; 3]) -> Vec<Control> {
     let pairs = [([a, b], c), ([a, c], b), ([b, c], a)];
-    let factors = SPARE.into_iter().filter(|factor| *factor != 1.0);
-    let controls = factors.flat_map(|factor| {
+    let controls = SPARE.into_iter().flat_map(|factor| {
         pairs.map(|(lanes, third)| Control {
             lanes,
             spare: Some((third, factor)),
