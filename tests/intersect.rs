@@ -215,7 +215,7 @@ fn a_target_that_no_state_reaches_is_told_as_none() {
     let text = stdout(&output);
     assert!(text.contains("LP: none: Ca "), "{text}");
     assert!(text.contains("all the way to lambda 100"), "{text}");
-    assert!(text.contains("0 of 1 cells have an intersection"), "{text}");
+    assert!(text.contains("0 of 1 cell with an intersection"), "{text}");
 }
 
 #[test]

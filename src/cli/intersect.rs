@@ -266,10 +266,10 @@ fn why(missing: &Missing) -> String {
 
 fn page(scene: &Scene, outcome: &Outcome) -> String {
     let mut text = format!(
-        "{}: {}\n{} cells from {} to {}\n",
+        "{}: {}\n{} from {} to {}\n",
         scene.name,
         scene.about,
-        outcome.cells.len(),
+        counted(outcome.cells.len()),
         seconds(outcome.at_ms),
         seconds(outcome.until_ms)
     );
@@ -286,8 +286,8 @@ fn page(scene: &Scene, outcome: &Outcome) -> String {
     let found = |cell: &&Cell| cell.prediction.intersection.is_some();
     let with = outcome.cells.iter().filter(found).count();
     text.push_str(&format!(
-        "\n{with} of {} cells have an intersection\n",
-        outcome.cells.len()
+        "\n{with} of {} with an intersection\n",
+        counted(outcome.cells.len())
     ));
     if let Some(confusion) = &outcome.confusion {
         text.push_str(&confusion_table(confusion));
@@ -296,6 +296,13 @@ fn page(scene: &Scene, outcome: &Outcome) -> String {
         text.push_str(&comparison_table(&outcome.conductances));
     }
     text
+}
+
+fn counted(cells: usize) -> String {
+    match cells {
+        1 => "1 cell".to_owned(),
+        n => format!("{n} cells"),
+    }
 }
 
 /// What regulates a cell, in words.
@@ -410,7 +417,8 @@ fn comparison_table(comparisons: &[Comparison]) -> String {
         .max()
         .unwrap_or_default();
     format!(
-        "\nConductances of {cells} cells that settled as predicted (medians, mS/cm²)\n{}",
+        "\nConductances where a cell settled as predicted (medians of {}, mS/cm²)\n{}",
+        counted(cells),
         table(
             &["", "predicted", "reached", "median off", "most off"],
             &[0],

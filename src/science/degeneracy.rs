@@ -30,7 +30,7 @@ use crate::{
     run::Failure,
     scene::{
         Diagnostic,
-        model::{Action, Cell, Distribution, Sampler, Scene, Value},
+        model::{Action, Cell, Distribution, Population, Sampler, Scene, Value},
         spawn,
     },
 };
@@ -158,18 +158,23 @@ impl<'s> Subject<'s> {
         let wanted = last.fold(start, |[s, u], (g_s, g_u)| {
             [g_s.unwrap_or(s), g_u.unwrap_or(u)]
         });
-        Ok(Subject {
+        let mut subject = Subject {
             scene,
             cell,
             sampler,
             pair: controller.channels,
             wanted,
             ca_target: homeostat.settings.ca_target,
-        })
+        };
+        // What the scene sets by path is known where it has been set.
+        if let Some(built) = subject.drawn(1.0, 1)?.cells.first() {
+            subject.ca_target = built.ca_target;
+        }
+        Ok(subject)
     }
 
     /// The scene's population drawn at a width, alone and without a protocol.
-    fn drawn(&self, width: f64, cells: usize) -> Result<Population, Failure> {
+    fn drawn(&self, width: f64, cells: usize) -> Result<Drawn, Failure> {
         let mut sampler = self.sampler.clone();
         for draw in &mut sampler.draws {
             if let Value::Distribution(distribution) = &mut draw.value {
@@ -180,20 +185,28 @@ impl<'s> Subject<'s> {
         let jitter = self.cell.jitter.as_ref();
         let jitter: Option<Arc<[f64]>> =
             jitter.map(|j| j.iter().map(|half| half * width).collect());
+        let name = &self.cell.name;
+        let name = name
+            .split_once('[')
+            .map_or(&**name, |(population, _)| population);
         let cell = |k: usize| Cell {
-            name: format!("cells[{k}]").into(),
+            name: format!("{name}[{k}]").into(),
             sampler: Some(sampler.clone()),
             jitter: jitter.clone(),
             ..self.cell.clone()
         };
         let scene = Scene {
             cells: (0..cells).map(cell).collect(),
-            populations: Vec::new(),
+            populations: vec![Population {
+                name: name.to_owned(),
+                cells: 0..cells,
+                layout: None,
+                tabulated: false,
+            }],
             copies: Vec::new(),
             groups: Vec::new(),
             edges: Vec::new(),
             bulk: Vec::new(),
-            set: Vec::new(),
             protocol: Vec::new(),
             windows: Vec::new(),
             samples: Vec::new(),
@@ -202,7 +215,7 @@ impl<'s> Subject<'s> {
         let mut simulation = spawn::spawn(&scene)?;
         simulation.start()?;
         let world = &simulation.world;
-        let mut population = Population::default();
+        let mut population = Drawn::default();
         for k in 0..cells {
             // The cell has a homeostat and a controller, both just built.
             let start = conductances(world, k, self.cell.gbar.len());
@@ -244,7 +257,7 @@ fn narrowed(distribution: Distribution, width: f64) -> Distribution {
 
 /// Cells with their threshold voltages (mV).
 #[derive(Default)]
-struct Population {
+struct Drawn {
     cells: Vec<Regulation>,
     v_th: Vec<f64>,
 }
@@ -293,7 +306,7 @@ fn lambda(k: usize) -> f64 {
 
 /// Curves of all cells under a controller.
 fn curves(
-    population: &Population,
+    population: &Drawn,
     control: Control,
     wanted: [f64; 2],
     probe: &Probe,
@@ -452,7 +465,7 @@ struct Work<'a, 't> {
 
 impl Work<'_, '_> {
     /// Curves of a population under a controller.
-    fn curves(&mut self, population: &Population, control: Control) -> Result<Vec<Curve>, Failure> {
+    fn curves(&mut self, population: &Drawn, control: Control) -> Result<Vec<Curve>, Failure> {
         let (done, all, told) = (self.done, self.all, &mut *self.told);
         let mut pulse = |now: f64| told(done + now / CALCIUM_MS, all);
         let curves = curves(population, control, self.wanted, self.probe, &mut pulse);
@@ -462,7 +475,7 @@ impl Work<'_, '_> {
 }
 
 /// Lanes of all channels but the one that normalises dynamic input conductances.
-fn controllable(population: &Population) -> Vec<usize> {
+fn controllable(population: &Drawn) -> Vec<usize> {
     population.cells.first().map_or(Vec::new(), |first| {
         let norm = normaliser(&first.cell);
         let lanes = 0..first.cell.channels();
@@ -532,7 +545,7 @@ fn spare_controls([a, b, c]: [usize; 3]) -> Vec<Control> {
 }
 
 /// Mean coefficient of variation of the conductances of a population (1).
-fn spread(population: &Population) -> f64 {
+fn spread(population: &Drawn) -> f64 {
     let n = population.cells.len() as f64;
     let lanes = population.cells.first().map_or(0, |cell| cell.gbar.len());
     let variation = |lane: usize| {

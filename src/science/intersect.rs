@@ -39,11 +39,11 @@ pub const CALCIUM_MS: f64 = 8_000.0;
 /// End of a run for the firing pattern (ms).
 pub const PATTERN_MS: f64 = 15_000.0;
 
-/// Step of a walk in ln lambda: mean calcium jumps where a burst loses a spike, and a dip between
-/// two such jumps is to be seen.
-const STRIDE: f64 = 0.03;
 /// Factor from the first lambda to the last of a walk that finds nothing.
 const SPAN: f64 = 100.0;
+/// Steps of such a walk, equal in ln lambda (3 %): mean calcium jumps where a burst loses a spike,
+/// and a dip between two such jumps is to be seen.
+const STRIDES: usize = 154;
 /// Factor from the last crossing to the end of a walk.
 const BEYOND: f64 = std::f64::consts::E;
 /// Bisections of a step of a walk, each on ln lambda.
@@ -441,7 +441,7 @@ impl<'a> Walk<'a> {
         let down = from.ca_mean_um > regulation.ca_target;
         Walk {
             regulation,
-            stride: if down { -STRIDE } else { STRIDE },
+            stride: math::ln(SPAN) / STRIDES as f64 * if down { -1.0 } else { 1.0 },
             points: vec![[regulation.lambda, from.ca_mean_um]],
             crossings: Vec::new(),
             stopped: None,
@@ -481,12 +481,9 @@ impl<'a> Walk<'a> {
             self.crossings.push(self.points.len());
         }
         self.points.push([lambda, ca]);
-        let reached = math::ln(lambda / self.regulation.lambda).abs();
-        let beyond = self.crossings.last().map(|k| {
-            let crossed = math::ln(self.points[*k][0] / self.regulation.lambda).abs();
-            crossed + math::ln(BEYOND)
-        });
-        self.done = reached >= beyond.unwrap_or(f64::INFINITY).min(math::ln(SPAN));
+        let beyond = (math::ln(BEYOND) / self.stride.abs()).ceil() as usize;
+        let end = self.crossings.last().map_or(STRIDES, |k| k + beyond);
+        self.done = self.points.len() > end.min(STRIDES);
     }
 
     /// Lowest and highest mean calcium (µM) of the first `count` points.
@@ -611,7 +608,7 @@ fn frozen_at(regulations: &[Regulation], asked: &[Asked]) -> Vec<NeuronSpec> {
 /// Walks to the end, all cells side by side.
 fn walk(walks: &mut [Walk], regulations: &[Regulation], runs: &mut Runs) -> Result<(), Trouble> {
     let strides = BATCH.div_ceil(walks.len().max(1)).clamp(4, MOST_STRIDES);
-    let (from_ms, share) = (runs.told_ms, strides as f64 * STRIDE / math::ln(SPAN));
+    let (from_ms, share) = (runs.told_ms, strides as f64 / STRIDES as f64);
     while walks.iter().any(|walk| !walk.done) {
         let mut asked: Vec<Asked> = Vec::new();
         for (k, walk) in walks.iter_mut().enumerate().filter(|(_, w)| !w.done) {
