@@ -279,9 +279,19 @@ fn controlled_cas_a() {
 #[ignore = "a minute in a release build; see the head of the file"]
 fn controlled_cas_h() {
     let file = "conductances_controlled_CaSH.csv";
-    if let Some(study) = controlled("controlled_CaSH", file, 100, &[149, 180, 299], 0.03, 2) {
-        switched(&study, 125.0, 0.5);
-    }
+    let (Some(start), Some(wanted)) = (published("initial_stg.csv"), published(file)) else {
+        return;
+    };
+    // This pair is the most sensitive to the step: of 100 neurons 70 lie within 3 % at 0.025 ms, 88
+    // at 0.01, 86 at 0.005 and 88 by the accurate integrator, so it is the published runs, made at a
+    // tolerance of 1e-3, that lie elsewhere in the others.
+    let wanted = Published::new(&wanted);
+    let study = study("controlled_CaSH", &start, 100, &wanted.channels, 0.01);
+    let compared = study.compare(&wanted, &[149, 180, 299], 0);
+    compared.tell("controlled_CaSH", 0.03);
+    assert!(compared.within(0.03) >= 85 && compared.within(0.06) >= 95);
+    assert!(compared.medians < 0.01, "{}", compared.medians);
+    switched(&study, 125.0, 0.5);
 }
 
 #[test]
@@ -399,7 +409,13 @@ fn blockades() {
         println!(
             "{name}: {bursting} bursting, burstiness {found:.0} of {burstiness}, calcium {mean:.2} µM"
         );
-        assert_eq!(bursting, if channel == "Na" { 0 } else { 100 }, "{name}");
+        // Published of 200: all, all, 199 and none.
+        let wanted = match channel {
+            "Na" => 0..=0,
+            "KCa" => 99..=100,
+            _ => 100..=100,
+        };
+        assert!(wanted.contains(&bursting), "{name}: {bursting} bursting");
         if burstiness.is_finite() {
             assert!((found / burstiness - 1.0).abs() < 0.03, "{name}: {found}");
         }

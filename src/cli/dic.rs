@@ -10,7 +10,7 @@ use homarus_systems::{
 };
 use serde::Serialize;
 
-use super::{message, output, setting, wrong};
+use super::{message, output, setting, table::significant, wrong};
 use crate::run::Failure;
 use crate::scene::model::LISTED_CELLS;
 use crate::scene::{Diagnostic, Diagnostics, Subject, spawn};
@@ -417,21 +417,8 @@ fn row(texts: &[&str], numbers: impl IntoIterator<Item = String>) -> Vec<String>
     texts.chain(numbers).collect()
 }
 
-/// Five significant digits.
-fn short(x: f64) -> String {
-    let magnitude = if x == 0.0 {
-        0.0
-    } else {
-        x.abs().log10().floor()
-    };
-    match magnitude {
-        -3.0..=6.0 => format!("{x:.*}", (4.0 - magnitude).max(0.0) as usize),
-        _ => format!("{x:.4e}"),
-    }
-}
-
 fn optional(x: Option<f64>) -> String {
-    x.map_or_else(|| "-".to_owned(), short)
+    x.map_or_else(|| "-".to_owned(), significant)
 }
 
 /// `g_f 1.0, g_s -8.0, g_u 4.0`.
@@ -525,12 +512,12 @@ fn full(report: &Report) -> String {
         Some(g_in) => text.push_str(&format!(
             "at {v} mV: {}, g_in {}\n",
             timescales(&report.at),
-            short(g_in)
+            significant(g_in)
         )),
         None => text.push_str("no leak to normalise by, so there are no g_f, g_s and g_u\n"),
     }
     if let Some(ca) = report.ca_eq_um {
-        text.push_str(&format!("equilibrium calcium {} µM\n", short(ca)));
+        text.push_str(&format!("equilibrium calcium {} µM\n", significant(ca)));
     }
     text.push_str(&format!(
         "\nSensitivity matrix at {v} mV: slope added by 1 mS/cm² of each channel\n"
@@ -543,7 +530,7 @@ fn full(report: &Report) -> String {
             slow,
             ultraslow,
         } = column;
-        let numbers = [*gbar, *fast, *slow, *ultraslow].map(short);
+        let numbers = [*gbar, *fast, *slow, *ultraslow].map(significant);
         row(&[channel], numbers)
     });
     let header = ["channel", "gbar mS/cm²", "fast", "slow", "ultraslow"];
@@ -563,7 +550,7 @@ fn full(report: &Report) -> String {
 fn design_page(report: &Report, design: &Design, wanted: Wanted) -> String {
     let named = NAMES.iter().zip(wanted);
     let named: Vec<String> = named
-        .filter_map(|(name, x)| Some(format!("{name} {}", short(x?))))
+        .filter_map(|(name, x)| Some(format!("{name} {}", significant(x?))))
         .collect();
     let v = report.at.v_mv;
     let at_threshold = match v == report.threshold.v_th_mv {
@@ -578,7 +565,7 @@ fn design_page(report: &Report, design: &Design, wanted: Wanted) -> String {
     );
     text.push_str(&missing(report));
     let rows = design.channels.iter().map(|c| {
-        let numbers = [c.before, c.gbar].map(short);
+        let numbers = [c.before, c.gbar].map(significant);
         row(&[&c.channel], numbers)
     });
     text.push_str(&table(
@@ -613,7 +600,7 @@ fn design_page(report: &Report, design: &Design, wanted: Wanted) -> String {
         let exact = match &own.gbar {
             Some(gbar) => {
                 let found = design.channels.iter().zip(gbar);
-                let found = found.map(|(c, g)| format!("{} {}", c.channel, short(*g)));
+                let found = found.map(|(c, g)| format!("{} {}", c.channel, significant(*g)));
                 found.collect::<Vec<_>>().join(", ")
             }
             None => "none found".to_owned(),

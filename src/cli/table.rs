@@ -168,6 +168,19 @@ fn row(cell: &CellReport) -> Vec<String> {
     ]
 }
 
+/// Five significant digits.
+pub(super) fn significant(x: f64) -> String {
+    let magnitude = if x == 0.0 {
+        0.0
+    } else {
+        x.abs().log10().floor()
+    };
+    match magnitude {
+        -3.0..=6.0 => format!("{x:.*}", (4.0 - magnitude).max(0.0) as usize),
+        _ => format!("{x:.4e}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

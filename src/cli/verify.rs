@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    execution, interrupt::Interrupt, message, output, progress::Kind, setting, table, wrong,
+    execution, interrupt::Interrupt, message, output, progress::Kind, setting, table,
+    table::significant, wrong,
 };
 use crate::record::summary::Status;
 use crate::run::{self, Failure};
@@ -254,10 +255,6 @@ fn value(found: &Found) -> String {
         Value::Null => "undefined".to_owned(),
         Value::String(word) => word.clone(),
         Value::Number(n) if n.is_u64() => n.to_string(),
-        other => {
-            let x = other.as_f64().unwrap_or(f64::NAN);
-            let digits = if x.abs() >= 100.0 { 1 } else { 3 };
-            format!("{x:.digits$}")
-        }
+        other => significant(other.as_f64().unwrap_or(f64::NAN)),
     }
 }

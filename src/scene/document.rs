@@ -987,6 +987,9 @@ fn expectation(expectation: &Expectation) -> Ron {
     if expectation.fraction != 1.0 {
         fields.push(("fraction", Ron::Number(expectation.fraction)));
     }
+    if expectation.or_undefined {
+        fields.push(("or_undefined", Ron::Flag(true)));
+    }
     fields.extend(expectation.source.as_deref().map(|s| ("source", text(s))));
     fields.extend(expectation.note.as_deref().map(|s| ("note", text(s))));
     Ron::Struct("", fields)

@@ -7,7 +7,9 @@
 use homarus_systems::address::{Address, Names};
 
 use super::{
-    decode::{ANY, Fields, Rule, expected, fraction, key, map, not_negative, number, text},
+    decode::{
+        ANY, Fields, Rule, boolean, expected, fraction, key, map, not_negative, number, text,
+    },
     diagnostic::{Diagnostic, Diagnostics},
     model::{Expectation, LISTED_CELLS, Scene, Take, Tolerance, Wanted},
     names,
@@ -47,6 +49,9 @@ pub const PHASE_NUMBERS: [&str; 2] = ["phase", "lock"];
 
 /// Moments of a population.
 pub const MOMENTS: [&str; 3] = ["mean", "sd", "median"];
+
+/// What only the conductances of a population have.
+pub const SPREADS: [&str; 2] = ["cv", "max_over_min"];
 
 /// Measures that have moments, besides the conductances.
 pub const POPULATION_MEASURES: [&str; 6] = [
@@ -151,6 +156,10 @@ fn expectation(
         Some(node) => number(node, SHARE, errors),
         None => Some(1.0),
     };
+    let or_undefined = match fields.optional("or_undefined") {
+        Some(node) => boolean(node, errors),
+        None => Some(false),
+    };
     let wanted = wanted(&mut fields, network, errors);
     let [source, note] = ["source", "note"].map(|name| match fields.optional(name) {
         Some(node) => text(node, errors).map(|text| Some(text.to_owned())),
@@ -205,6 +214,7 @@ fn expectation(
         take: take?,
         wanted: wanted?,
         fraction: share?,
+        or_undefined: or_undefined?,
         source: source?,
         note: note?,
         origin: quantity.place,
@@ -603,11 +613,12 @@ fn population(
     }
     let (field, rest) = split(rest, &[]);
     let counts = [&["n"][..], &PATTERNS].concat();
-    let moment = MOMENTS.into_iter().find(|moment| *moment == field);
+    let mut moments = MOMENTS.into_iter().chain(SPREADS);
+    let moment = moments.find(|moment| *moment == field);
     let measure = match moment {
         None if counts.contains(&field) && rest.is_empty() => field,
         None => {
-            let known = [&counts[..], &MOMENTS].concat();
+            let known = [&counts[..], &MOMENTS, &SPREADS].concat();
             return Err(unknown("number of a population", field, &known));
         }
         Some(_) => {
@@ -619,6 +630,7 @@ fn population(
             let window = &scene.windows[window];
             let at_end = window.probe_at_ms.is_some() || window.to_ms >= scene.duration_ms;
             let mut known = POPULATION_MEASURES.to_vec();
+            known.retain(|_| !SPREADS.contains(&field));
             known.extend(conductances.iter().filter(|_| at_end).map(String::as_str));
             if !known.contains(&rest) {
                 return Err(unknown("measure of populations", rest, &known));

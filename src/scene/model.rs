@@ -789,6 +789,9 @@ pub struct Expectation {
     pub wanted: Wanted,
     /// Least share of the values that must be as wanted (1).
     pub fraction: f64,
+    /// Whether a measure that is not defined, as the burstiness of a cell that does not burst, is as
+    /// wanted too.
+    pub or_undefined: bool,
     /// Where the wanted value comes from.
     pub source: Option<String>,
     /// What a person should know.
@@ -833,7 +836,12 @@ impl Expectation {
             1.0 => String::new(),
             share => format!(" (in {} % of them)", (share * 1e8).round() / 1e6),
         };
-        format!("{take}{}{at}{share}", self.quantity)
+        let undefined = if self.or_undefined {
+            ", if defined"
+        } else {
+            ""
+        };
+        format!("{take}{}{at}{share}{undefined}", self.quantity)
     }
 }
 

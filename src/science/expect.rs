@@ -200,7 +200,7 @@ impl<'s> Expectations<'s> {
     fn found(&self, expectation: &Expectation, cell: Option<usize>, value: Value) -> Found {
         let met = match (&expectation.wanted, value.as_f64()) {
             (Wanted::Word(word), _) => value.as_str() == Some(word),
-            (_, None) => false,
+            (_, None) => value.is_null() && expectation.or_undefined,
             (Wanted::Value(wanted, near), Some(x)) => near.holds(x, *wanted),
             (Wanted::Range(least, most), Some(x)) => {
                 least.is_none_or(|least| x >= least) && most.is_none_or(|most| x <= most)
