@@ -355,7 +355,7 @@ fn pattern([g_s, _]: [f64; 2]) -> Pattern {
     }
 }
 
-/// Told of a sweep: populations and controllers done, and all.
+/// Told of a sweep: model time (ms) that is done, each population counting once, and all.
 pub type Told<'a> = dyn FnMut(f64, f64) -> std::ops::ControlFlow<()> + Send + 'a;
 
 /// The sweep on the population of a scene, with `cells` cells a point.
@@ -467,7 +467,7 @@ impl Work<'_, '_> {
     /// Curves of a population under a controller.
     fn curves(&mut self, population: &Drawn, control: Control) -> Result<Vec<Curve>, Failure> {
         let (done, all, told) = (self.done, self.all, &mut *self.told);
-        let mut pulse = |now: f64| told(done + now / CALCIUM_MS, all);
+        let mut pulse = |now: f64| told(done.mul_add(CALCIUM_MS, now), all * CALCIUM_MS);
         let curves = curves(population, control, self.wanted, self.probe, &mut pulse);
         self.done += 1.0;
         curves.map_err(|trouble| super::outcome::failure(trouble, 0.0))

@@ -674,32 +674,33 @@ pub const WORK_MS: f64 = WALK_MS + CALCIUM_MS * (1 + BISECTIONS) as f64 + PATTER
 
 /// Which of the crossings of a walk, in their order on the way, the cell stays at, and if none, why.
 fn judge(walk: &Walk, from: Place, mut places: Vec<Place>) -> Prediction {
-    let first = walk.crossings.first().copied();
-    let last = first.map_or(walk.points.len() - 1, |k| k - 1);
-    let crossed_below = |place: &Place| place.gbar.values().any(|g| *g < 0.0);
-    let missing = match (walk.negative(last), places.first()) {
-        (Some((channel, lambda, before)), _) => Some(Missing::Negative {
+    let end = walk.points.len() - 1;
+    let before = walk.crossings.first().map_or(end, |crossing| crossing - 1);
+    let below_zero = |place: &Place| {
+        let mut gbar = place.gbar.iter();
+        gbar.find(|(_, g)| **g < 0.0)
+            .map(|(channel, _)| channel.clone())
+    };
+    let negative = walk.negative(before).or_else(|| {
+        // Between the last point and the crossing itself.
+        let place = places.first()?;
+        Some((below_zero(place)?, place.lambda, before + 1))
+    });
+    let missing = match (negative, places.first()) {
+        (Some((channel, lambda, points)), _) => Some(Missing::Negative {
             channel,
             lambda,
-            ca_um: walk.range(before),
+            ca_um: walk.range(points),
         }),
-        (None, Some(place)) if crossed_below(place) => {
-            let lowest = place.gbar.iter().find(|(_, g)| **g < 0.0);
-            lowest.map(|(channel, _)| Missing::Negative {
-                channel: channel.clone(),
-                lambda: place.lambda,
-                ca_um: walk.range(last + 1),
-            })
-        }
-        (None, Some(place)) if !place.state.keeps(&from.state) => Some(Missing::PatternLost {
+        (None, Some(place)) if place.state.keeps(&from.state) => None,
+        (None, Some(place)) => Some(Missing::PatternLost {
             at_lambda: place.lambda,
             pattern: place.state.pattern,
         }),
-        (None, Some(_)) => None,
         (None, None) => Some(match walk.stopped {
             Some(lambda) => Missing::NoSolution { lambda },
             None => Missing::NoCrossing {
-                to_lambda: walk.points[walk.points.len() - 1][0],
+                to_lambda: walk.points[end][0],
                 ca_um: walk.range(walk.points.len()),
             },
         }),
