@@ -442,7 +442,7 @@ pub fn sweep(
                 spares.push(work.curves(&population, control)?);
             }
             let own = pairs.iter().zip(&of_pairs);
-            let own = own.filter(|(pair, _)| within(*pair, &triple));
+            let own = own.filter(|(pair, _)| within(pair, &triple));
             let curves: Vec<&Vec<Curve>> = own.map(|(_, curves)| curves).chain(&spares).collect();
             for target in targets {
                 point(&triple, target, &curves);
