@@ -4,10 +4,12 @@
 
 mod bench;
 mod check;
+mod degeneracy;
 mod dic;
 mod execution;
 mod files;
 mod interrupt;
+mod intersect;
 mod list;
 mod new;
 mod overview;
@@ -43,6 +45,7 @@ enum Verb {
     List(list::Arguments),
     New(new::Arguments),
     Verify(verify::Arguments),
+    Intersect(intersect::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Verb::List(arguments) => list::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::Verify(arguments) => verify::run(arguments),
+        Verb::Intersect(arguments) => intersect::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
     };
     match outcome {
