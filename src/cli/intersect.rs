@@ -294,6 +294,7 @@ fn page(scene: &Scene, outcome: &Outcome) -> String {
     }
     if !outcome.conductances.is_empty() {
         text.push_str(&comparison_table(&outcome.conductances));
+        text.push_str(&near(&outcome.cells));
     }
     text
 }
@@ -417,13 +418,30 @@ fn comparison_table(comparisons: &[Comparison]) -> String {
         .max()
         .unwrap_or_default();
     format!(
-        "\nConductances where a cell settled as predicted (medians of {}, mS/cm²)\n{}",
+        "\nConductances of cells that settled, as predicted (medians of {}, mS/cm²)\n{}",
         counted(cells),
         table(
             &["", "predicted", "reached", "median off", "most off"],
             &[0],
             rows.collect()
         )
+    )
+}
+
+/// How many cells came close to where they were predicted; others went on to a later crossing.
+fn near(cells: &[Cell]) -> String {
+    const NEAR: f64 = 0.03;
+    let off = cells.iter().filter_map(|cell| {
+        let predicted = cell.prediction.intersection.as_ref()?;
+        let reached = cell.reached.as_ref().filter(|reached| reached.settled())?;
+        Some((reached.place.lambda / predicted.lambda - 1.0).abs())
+    });
+    let off: Vec<f64> = off.collect();
+    let near = off.iter().filter(|off| **off <= NEAR).count();
+    format!(
+        "{near} of {} are within {} % of the predicted lambda\n",
+        counted(off.len()),
+        100.0 * NEAR
     )
 }
 
