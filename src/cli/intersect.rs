@@ -327,10 +327,10 @@ fn cells(outcome: &Outcome) -> String {
         "cell",
         "lambda",
         "Ca",
-        "",
+        "fires",
         "intersection",
         "Ca",
-        "",
+        "fires",
         "later",
     ];
     if ran {
