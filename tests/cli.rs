@@ -356,7 +356,9 @@ fn verbs() -> Vec<String> {
     let help = stdout(&homarus(&["--help"]));
     let (_, commands) = help.split_once("Commands:\n").unwrap();
     let lines = commands.lines().take_while(|line| line.starts_with("  "));
+    // What a verb does goes on in lines that are indented farther.
     lines
+        .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .map(str::to_owned)
         .collect()

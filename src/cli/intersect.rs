@@ -18,7 +18,7 @@ use crate::science::{
     outcome::{self, Cell, Comparison, Confusion, IN_PLACE, Outcome, Reached},
 };
 
-/// Find where regulated cells should come to rest in conductance space, and see whether they do.
+/// Find where regulated cells should come to rest, and see whether they do.
 ///
 /// Homeostasis moves conductances along one scalar, lambda (1 at the start); a controller holds two
 /// where their dynamic input conductances are as wanted. The intersection is the first lambda, from
@@ -28,10 +28,9 @@ use crate::science::{
 /// it fires as it did and its calcium is within 5 % of target.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  homarus intersect controlled_CaSA --set population.cells.count=20
-  homarus intersect controlled_CaSA --set population.cells.table=cells.csv --json
-  homarus intersect sharp_CaSA --no-run --csv
-  homarus intersect controlled_CaSA --degeneracy --cells 20")]
+  homarus intersect controlled_CaSA --set population.cells.count=2
+  homarus intersect sharp_CaSA --set population.cells.count=2 --no-run --csv
+  homarus intersect controlled_CaSA --set population.cells.count=2 --at-ms 0 --no-run --json")]
 pub(super) struct Arguments {
     /// A .ron file, or the name of a shipped scene (`homarus list networks`).
     scene: String,
@@ -328,10 +327,10 @@ fn cells(outcome: &Outcome) -> String {
         "cell",
         "lambda",
         "Ca",
-        "",
+        "fires",
         "intersection",
         "Ca",
-        "",
+        "fires",
         "later",
     ];
     if ran {

@@ -41,9 +41,14 @@ pub const PATTERN_MS: f64 = 15_000.0;
 
 /// Factor from the first lambda to the last of a walk that finds nothing.
 const SPAN: f64 = 100.0;
-/// Steps of such a walk, equal in ln lambda (3 %): mean calcium jumps where a burst loses a spike,
-/// and a dip between two such jumps is to be seen.
+/// Steps of such a walk, equal in ln lambda (3 %).
 const STRIDES: usize = 154;
+/// How close to target, relative to it, mean calcium at an end of a step is for the step to be taken
+/// in smaller ones: calcium jumps where a burst loses a spike, and homeostasis stops in a dip between
+/// two such jumps, however narrow.
+const CLOSE: f64 = 0.2;
+/// Smaller steps (0.75 %) that it is then taken in.
+const SMALLER: usize = 4;
 /// Factor from the last crossing to the end of a walk.
 const BEYOND: f64 = std::f64::consts::E;
 /// Bisections of a step of a walk, each on ln lambda.
@@ -429,7 +434,7 @@ struct Walk<'a> {
     stride: f64,
     /// Lambda and mean calcium (µM) as far as it has come.
     points: Vec<[f64; 2]>,
-    /// First and last place of each step over the target (places in `points`).
+    /// Points (places in `points`) behind which calcium is on the other side of its target.
     crossings: Vec<usize>,
     /// Lambda at which what is held has no solution.
     stopped: Option<f64>,
@@ -484,6 +489,18 @@ impl<'a> Walk<'a> {
         let beyond = (math::ln(BEYOND) / self.stride.abs()).ceil() as usize;
         let end = self.crossings.last().map_or(STRIDES, |k| k + beyond);
         self.done = self.points.len() > end.min(STRIDES);
+    }
+
+    /// Puts points in their order on the way, with the crossings between them.
+    fn sort(&mut self) {
+        let (down, target) = (self.stride < 0.0, self.regulation.ca_target);
+        self.points.sort_by(|[a, _], [b, _]| match down {
+            true => b.total_cmp(a),
+            false => a.total_cmp(b),
+        });
+        let ends = 1..self.points.len();
+        let above = |k: usize| self.points[k][1] > target;
+        self.crossings = ends.filter(|k| above(k - 1) != above(*k)).collect();
     }
 
     /// Lowest and highest mean calcium (µM) of the first `count` points.
@@ -577,6 +594,7 @@ pub fn predict(
         .map(|(regulation, state)| Walk::new(regulation, state))
         .collect();
     walk(&mut walks, regulations, &mut runs)?;
+    look_closer(&mut walks, regulations, &mut runs)?;
     let crossings = bisect(&walks, regulations, &mut runs)?;
     let all: Vec<Asked> = from.into_iter().chain(crossings).collect();
     let states = runs.run(frozen_at(regulations, &all), PATTERN_MS, 1.0)?;
@@ -628,6 +646,36 @@ fn walk(walks: &mut [Walk], regulations: &[Regulation], runs: &mut Runs) -> Resu
     Ok(())
 }
 
+/// Takes the steps that begin or end close to target in smaller ones, all cells side by side.
+fn look_closer(
+    walks: &mut [Walk],
+    regulations: &[Regulation],
+    runs: &mut Runs,
+) -> Result<(), Trouble> {
+    let mut asked: Vec<Asked> = Vec::new();
+    for (k, walk) in walks.iter().enumerate() {
+        let target = walk.regulation.ca_target;
+        let close = |[_, ca]: &[f64; 2]| (ca - target).abs() < CLOSE * target;
+        for pair in walk.points.windows(2).filter(|pair| pair.iter().any(close)) {
+            let [from, to] = [pair[0][0], pair[1][0]].map(math::ln);
+            for part in 1..SMALLER {
+                let share = part as f64 / SMALLER as f64;
+                let lambda = math::exp((to - from).mul_add(share, from));
+                let gbar = walk.regulation.at(lambda);
+                asked.extend(gbar.map(|gbar| (k, lambda, gbar)));
+            }
+        }
+    }
+    let states = runs.run(frozen_at(regulations, &asked), CALCIUM_MS, 1.0)?;
+    for ((k, lambda, _), state) in asked.iter().zip(states) {
+        walks[*k].points.push([*lambda, state.ca_mean_um]);
+    }
+    for walk in walks {
+        walk.sort();
+    }
+    Ok(())
+}
+
 /// Lambda of every crossing, cell by cell in their order on the way, all side by side.
 fn bisect(
     walks: &[Walk],
@@ -670,7 +718,7 @@ fn bisect(
 const WALK_MS: f64 = 500_000.0;
 
 /// Model time (ms) that [`predict`] tells of.
-pub const WORK_MS: f64 = WALK_MS + CALCIUM_MS * (1 + BISECTIONS) as f64 + PATTERN_MS;
+pub const WORK_MS: f64 = WALK_MS + CALCIUM_MS * (2 + BISECTIONS) as f64 + PATTERN_MS;
 
 /// Which of the crossings of a walk, in their order on the way, the cell stays at, and if none, why.
 fn judge(walk: &Walk, from: Place, mut places: Vec<Place>) -> Prediction {
