@@ -11,20 +11,13 @@
 mod helpers;
 mod program;
 
-use std::{fs, path::Path};
-
-use helpers::Folder;
+use helpers::{Folder, published};
 use program::{homarus, homarus_in, stderr, stdout};
 use serde_json::Value;
 
 /// The first published neurons as `cells.csv` in a folder; `None`, and told, where they are not here.
-fn published(name: &str, neurons: usize) -> Option<Folder> {
-    let file = "../shared/reference/published/initial_stg.csv";
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let Ok(text) = fs::read_to_string(file) else {
-        println!("skipped: the published conductances are not here");
-        return None;
-    };
+fn neurons(name: &str, neurons: usize) -> Option<Folder> {
+    let text = published("initial_stg.csv")?;
     let rows: Vec<&str> = text.lines().take(neurons + 1).collect();
     let name = format!("intersect-{name}");
     Some(Folder::new(&name, &[("cells.csv", &rows.join("\n"))]))
@@ -70,7 +63,7 @@ const SPIKING: [f64; 5] = [5.84, 2.06, 4.12, 3.38, 2.54];
 
 #[test]
 fn published_neurons_come_to_their_bursting_intersections() {
-    let Some(folder) = published("controlled", 5) else {
+    let Some(folder) = neurons("controlled", 5) else {
         return;
     };
     let report = asked(&folder, &["controlled_CaSA"]);
@@ -115,7 +108,7 @@ fn published_neurons_come_to_their_bursting_intersections() {
 
 #[test]
 fn published_neurons_are_on_the_way_to_their_spiking_intersections() {
-    let Some(folder) = published("spiking", 5) else {
+    let Some(folder) = neurons("spiking", 5) else {
         return;
     };
     let report = asked(&folder, &["controlled_CaSA", "--at-ms", "0", "--no-run"]);
@@ -132,7 +125,7 @@ fn published_neurons_are_on_the_way_to_their_spiking_intersections() {
 
 #[test]
 fn a_jump_has_no_admissible_intersection_and_the_pattern_is_lost() {
-    let Some(folder) = published("sharp", 2) else {
+    let Some(folder) = neurons("sharp", 2) else {
         return;
     };
     let report = asked(&folder, &["sharp_CaSA"]);
@@ -159,7 +152,7 @@ fn a_jump_has_no_admissible_intersection_and_the_pattern_is_lost() {
 #[test]
 #[ignore = "minutes; see the top of the file"]
 fn all_published_neurons_come_to_their_intersections() {
-    let Some(folder) = published("hundred", 100) else {
+    let Some(folder) = neurons("hundred", 100) else {
         return;
     };
     let report = asked(&folder, &["controlled_CaSA"]);

@@ -6,10 +6,10 @@ mod common;
 mod helpers;
 mod program;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs};
 
 use common::{CHANNELS, Csv};
-use helpers::{Folder, network, read, scene_text, stg, value};
+use helpers::{Folder, network, published, read, scene_text, stg, value};
 use homarus::{
     run,
     scene::{Kind, Scene, cell_definition, read_text, shipped, spawn},
@@ -217,16 +217,6 @@ fn compensations_are_those_of_the_reference() {
     let again = read(&scene.text());
     assert_eq!((again.text(), again.hash()), (scene.text(), scene.hash()));
     assert_eq!(conductances(&again), conductances(&scene));
-}
-
-/// A folder of published data, where there is one.
-fn published(file: &str) -> Option<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference/published");
-    let text = fs::read_to_string(folder.join(file)).ok();
-    if text.is_none() {
-        println!("skipped: {file} of the published data is not here");
-    }
-    text
 }
 
 fn columns(text: &str, keep: impl Fn(&str) -> bool) -> String {

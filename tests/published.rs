@@ -11,9 +11,9 @@
 
 mod helpers;
 
-use std::{collections::HashMap, fs, ops::ControlFlow, path::Path};
+use std::{collections::HashMap, ops::ControlFlow};
 
-use helpers::Folder;
+use helpers::{Folder, published};
 use homarus::{
     execution::Execution,
     record::summary::Summary,
@@ -22,16 +22,6 @@ use homarus::{
     scene::{self, Asked, Scene, TableFile, spawn},
 };
 use homarus_systems::observe::Sampler;
-
-/// A published file; `None`, and told, where it is not here.
-fn published(file: &str) -> Option<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference/published");
-    let text = fs::read_to_string(folder.join(file)).ok();
-    if text.is_none() {
-        println!("skipped: {file} of the published data is not here");
-    }
-    text
-}
 
 /// Published conductances (mS/cm²) by neuron, time (s) and channel, and the channels.
 struct Published {

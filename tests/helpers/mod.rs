@@ -3,7 +3,10 @@
 // Every test file takes what it needs.
 #![allow(dead_code)]
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use homarus::scene::{Scene, read_text, spawn};
 use homarus_systems::{
@@ -38,6 +41,16 @@ pub const PUBLISHED: [[f64; 8]; 5] = [
 
 /// Channels of the STG cell, in lane order.
 pub const STG_CHANNELS: [&str; 8] = ["Na", "CaT", "CaS", "A", "KCa", "Kd", "H", "leak"];
+
+/// A file of the published data; `None`, and told, where they are not beside the repository.
+pub fn published(file: &str) -> Option<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference/published");
+    let text = fs::read_to_string(folder.join(file)).ok();
+    if text.is_none() {
+        println!("skipped: {file} of the published data is not here");
+    }
+    text
+}
 
 /// Fields of an STG cell with the conductances of published cell `k`, started at `v` mV.
 pub fn stg(k: usize, v: f64) -> String {
