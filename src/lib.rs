@@ -12,6 +12,7 @@ pub mod run;
 pub mod scene;
 pub mod science;
 pub mod step_study;
+pub mod study;
 
 /// The examples of README, run as tests.
 #[cfg(doctest)]

@@ -33,7 +33,7 @@ pub mod shipped;
 pub mod source;
 pub mod space;
 pub mod spawn;
-mod syntax;
+pub(crate) mod syntax;
 mod units;
 
 #[cfg(test)]

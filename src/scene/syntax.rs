@@ -15,21 +15,21 @@ use super::{
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub place: Place,
     pub value: Value,
 }
 
 /// A name and its place: a struct's, a field's or a map key.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub text: String,
     pub place: Place,
 }
 
 /// What a node holds.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// A number; infinite if it is too large for 64 bits.
     Number(f64),
     /// A text in quotes.
@@ -90,7 +90,7 @@ impl Node {
 
 /// Reads a text. A syntax error is reported alone; duplicates all at once, and the tree is then
 /// still good for finding more.
-pub(super) fn parse(source: &Arc<Source>, errors: &mut Diagnostics) -> Option<Node> {
+pub(crate) fn parse(source: &Arc<Source>, errors: &mut Diagnostics) -> Option<Node> {
     if let Err(error) = check(source) {
         errors.push(error);
         return None;
