@@ -5,6 +5,7 @@ pub mod machine;
 pub mod manifest;
 pub mod recorder;
 pub mod sampling;
+pub mod snapshot;
 pub mod staging;
 pub mod summary;
 pub mod table;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bursts::{Burst, counted, gap_measures};
 use super::phase::{circular_mean, onset_phases, resultant};
@@ -18,7 +18,7 @@ pub const MIN_LOCK: f64 = 0.9;
 pub const MIN_PHASES: usize = 2;
 
 /// Whether a rhythm is there: the integrity verdict on bursts by the gap rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The reference cell's period has a coefficient of variation below [`MAX_PERIOD_CV`] (which
