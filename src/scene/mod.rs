@@ -35,6 +35,7 @@ pub mod space;
 pub mod spawn;
 pub(crate) mod syntax;
 mod units;
+mod variants;
 
 #[cfg(test)]
 mod tests;
