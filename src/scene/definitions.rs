@@ -37,13 +37,13 @@ const CONCENTRATION: Rule = not_negative("a concentration is not negative");
 type Parameters = Vec<(String, f64)>;
 
 /// What every file says of itself.
-pub(super) struct Header {
+pub(crate) struct Header {
     pub about: String,
     pub source: String,
 }
 
 /// Reads `format`, `about` and `source`.
-pub(super) fn header(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Header {
+pub(crate) fn header(fields: &mut Fields<'_>, errors: &mut Diagnostics) -> Header {
     if let Some(node) = fields.required("format")
         && let Some(format) = integer(node, 0..=u64::MAX, errors)
         && format != FORMAT

@@ -206,13 +206,27 @@ fn samples(node: &Node, errors: &mut Diagnostics) -> Option<Vec<Samples>> {
 }
 
 /// What protocol entries are held against.
-pub(super) struct Known<'n> {
+pub(crate) struct Known<'n> {
     /// Duration (ms), if it is right.
     pub duration: Option<f64>,
     /// Cells: name and whether the area is known; `None` for one that is wrong.
     pub cells: Vec<(&'n str, Option<bool>)>,
     /// Channels of all cell types.
     pub channels: Vec<&'n str>,
+}
+
+impl<'n> Known<'n> {
+    /// What there is in a scene; entries are held against no duration.
+    pub fn of(scene: &'n Scene) -> Self {
+        let cells = scene.cells.iter();
+        Known {
+            duration: None,
+            cells: cells
+                .map(|cell| (&*cell.name, Some(cell.area.is_some())))
+                .collect(),
+            channels: scene.channel_names(),
+        }
+    }
 }
 
 /// Cells and edges while they are read. A cell or edge with an error is `None`, so that indices
