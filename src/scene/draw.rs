@@ -21,7 +21,7 @@ pub(super) fn place(name: &str) -> u64 {
 }
 
 /// The random numbers of one path.
-pub(super) struct Stream(ChaCha8Rng);
+pub(crate) struct Stream(ChaCha8Rng);
 
 impl Stream {
     /// The stream of `path`.
@@ -69,7 +69,7 @@ impl Stream {
     }
 
     /// A number of the standard normal distribution (Marsaglia's polar method).
-    fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         loop {
             let (x, y) = (self.uniform(-1.0, 1.0), self.uniform(-1.0, 1.0));
             let square = x.mul_add(x, y * y);

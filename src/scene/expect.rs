@@ -494,46 +494,98 @@ fn split<'p>(path: &'p str, known: &[&str]) -> (&'p str, &'p str) {
     (&path[..end], path[end..].trim_start_matches('.'))
 }
 
+/// Why a path names no measure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unread {
+    /// What is wrong.
+    pub message: String,
+    /// What would be right, if that can be said.
+    pub help: Option<String>,
+}
+
+/// Looks for names along the path of a quantity.
+struct Path<'p>(&'p str);
+
+impl Path<'_> {
+    fn unknown(&self, what: &str, found: &str, known: &[&str]) -> Unread {
+        let message = match found.is_empty() {
+            true => format!("`{}` ends before a {what}", self.0),
+            false => format!("there is no {what} `{found}`"),
+        };
+        Unread {
+            message,
+            help: names::hint(found, known.iter().copied(), what),
+        }
+    }
+
+    fn pick(
+        &self,
+        what: &str,
+        found: &str,
+        known: &[&'static str],
+    ) -> Result<&'static str, Unread> {
+        let found_at = known.iter().find(|name| **name == found);
+        found_at
+            .copied()
+            .ok_or_else(|| self.unknown(what, found, known))
+    }
+}
+
 fn measure(
     scene: &Scene,
     names: &Names,
     expectation: &Expectation,
 ) -> Result<Quantity, Diagnostic> {
-    let unknown = |what: &str, found: &str, known: &[&str]| {
-        let message = match found.is_empty() {
-            true => format!("`{}` ends before a {what}", expectation.quantity),
-            false => format!("there is no {what} `{found}`"),
-        };
-        no(
-            expectation,
-            message,
-            names::hint(found, known.iter().copied(), what),
-        )
-    };
-    let pick = |what: &str, found: &str, known: &[&'static str]| {
-        let found_at = known.iter().find(|name| **name == found);
-        found_at.copied().ok_or_else(|| unknown(what, found, known))
-    };
+    let unread = |unread: Unread| no(expectation, unread.message, unread.help);
+    let path = Path(&expectation.quantity);
     let windows: Vec<&str> = scene.windows.iter().map(|w| w.label.as_str()).collect();
-    let rhythms: Vec<&str> = scene.rhythms.iter().map(|r| r.name.as_str()).collect();
     let (root, rest) = split(&expectation.quantity, &[]);
     if root != "windows" && root != "populations" {
         let known = [&RUN_NUMBERS[..], &["windows", "populations"]].concat();
-        return pick("measure", &expectation.quantity, &known).map(Quantity::Run);
+        let picked = path.pick("measure", &expectation.quantity, &known);
+        return picked.map(Quantity::Run).map_err(unread);
     }
     let (label, rest) = split(rest, &windows);
     let window = windows
         .iter()
         .position(|known| *known == label)
-        .ok_or_else(|| unknown("window", label, &windows))?;
+        .ok_or_else(|| unread(path.unknown("window", label, &windows)))?;
     if root == "populations" {
+        let unknown =
+            |what: &str, found: &str, known: &[&str]| unread(path.unknown(what, found, known));
         return population(scene, (window, rest), expectation, &unknown);
     }
+    listed(scene, names, &path, (window, rest)).map_err(unread)
+}
+
+/// The measure of a window that a path such as `cells.LP.spikes` or `rhythms.slow.period_ms` names;
+/// `window` is the index that the quantity gets.
+///
+/// # Errors
+/// There is no such measure.
+pub fn in_window(
+    scene: &Scene,
+    names: &Names,
+    path: &str,
+    window: usize,
+) -> Result<Quantity, Unread> {
+    listed(scene, names, &Path(path), (window, path))
+}
+
+/// A measure of the cells or rhythms of a window.
+fn listed(
+    scene: &Scene,
+    names: &Names,
+    path: &Path,
+    (window, rest): (usize, &str),
+) -> Result<Quantity, Unread> {
+    let rhythms: Vec<&str> = scene.rhythms.iter().map(|r| r.name.as_str()).collect();
     let (list, rest) = split(rest, &[]);
     let select = |selector: &str| {
-        names
-            .select_cells(selector)
-            .map_err(|e| no(expectation, e.message, e.help))
+        names.select_cells(selector).map_err(|e| Unread {
+            message: e.message,
+            help: e.help,
+        })
     };
     let of_cells = [&CELL_NUMBERS[..], &["pattern"]].concat();
     let of_rhythm = [&RHYTHM_NUMBERS[..], &["verdict", "reference"]].concat();
@@ -543,7 +595,7 @@ fn measure(
             Ok(Quantity::Cells {
                 window,
                 cells: select(cells)?,
-                measure: pick("measure of cells", field, &of_cells)?,
+                measure: path.pick("measure of cells", field, &of_cells)?,
             })
         }
         "rhythms" => {
@@ -551,17 +603,21 @@ fn measure(
             let rhythm = rhythms
                 .iter()
                 .position(|known| *known == name)
-                .ok_or_else(|| unknown("rhythm", name, &rhythms))?;
+                .ok_or_else(|| path.unknown("rhythm", name, &rhythms))?;
             let (field, rest) = split(rest, &[]);
-            if field != "cells" {
-                let measure = pick("measure of rhythms", field, &of_rhythm)?;
-                return Ok(Quantity::Rhythm {
-                    window,
-                    rhythm,
-                    measure,
-                });
-            }
-            let (cells, field) = split(rest, &[]);
+            let (cells, field) = match (field, rest) {
+                ("cells", rest) => split(rest, &[]),
+                (field, "") => {
+                    let measure = path.pick("measure of rhythms", field, &of_rhythm)?;
+                    return Ok(Quantity::Rhythm {
+                        window,
+                        rhythm,
+                        measure,
+                    });
+                }
+                // `cells` may be left out.
+                (cell, field) => (cell, field),
+            };
             let chosen = select(cells)?;
             let of = &scene.rhythms[rhythm];
             let followers: Vec<usize> = chosen
@@ -574,16 +630,19 @@ fn measure(
                     "phases are those of its other cells in the cycle of its reference, {}",
                     scene.cells[of.reference].name
                 );
-                return Err(no(expectation, message, Some(help)));
+                return Err(Unread {
+                    message,
+                    help: Some(help),
+                });
             }
             Ok(Quantity::Phases {
                 window,
                 rhythm,
                 cells: followers,
-                measure: pick("measure of cells in a rhythm", field, &PHASE_NUMBERS)?,
+                measure: path.pick("measure of cells in a rhythm", field, &PHASE_NUMBERS)?,
             })
         }
-        other => Err(unknown("list of a window", other, &["cells", "rhythms"])),
+        other => Err(path.unknown("list of a window", other, &["cells", "rhythms"])),
     }
 }
 

@@ -10,7 +10,7 @@ mod decode;
 mod definitions;
 pub mod diagnostic;
 mod document;
-mod draw;
+pub(crate) mod draw;
 pub mod expect;
 mod generate;
 mod generators;
