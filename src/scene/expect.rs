@@ -469,7 +469,7 @@ pub fn resolve(
         true => Quantity::Scalars {
             addresses: names
                 .scalars(&expectation.quantity)
-                .map_err(|e| no(expectation, e.message, e.help))?,
+                .map_err(|e| no(&expectation.origin, e.message, e.help))?,
             at_ms: expectation.at_ms.unwrap_or(scene.duration_ms),
         },
         false => measure(scene, names, expectation)?,
@@ -478,8 +478,8 @@ pub fn resolve(
     Ok(quantity)
 }
 
-fn no(expectation: &Expectation, message: String, help: Option<String>) -> Diagnostic {
-    Diagnostic::at(&expectation.origin, message)
+fn no(origin: &Place, message: String, help: Option<String>) -> Diagnostic {
+    Diagnostic::at(origin, message)
         .label("this quantity")
         .maybe_help(help)
 }
@@ -494,98 +494,79 @@ fn split<'p>(path: &'p str, known: &[&str]) -> (&'p str, &'p str) {
     (&path[..end], path[end..].trim_start_matches('.'))
 }
 
-/// Why a path names no measure.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unread {
-    /// What is wrong.
-    pub message: String,
-    /// What would be right, if that can be said.
-    pub help: Option<String>,
-}
-
-/// Looks for names along the path of a quantity.
-struct Path<'p>(&'p str);
-
-impl Path<'_> {
-    fn unknown(&self, what: &str, found: &str, known: &[&str]) -> Unread {
-        let message = match found.is_empty() {
-            true => format!("`{}` ends before a {what}", self.0),
-            false => format!("there is no {what} `{found}`"),
-        };
-        Unread {
-            message,
-            help: names::hint(found, known.iter().copied(), what),
-        }
-    }
-
-    fn pick(
-        &self,
-        what: &str,
-        found: &str,
-        known: &[&'static str],
-    ) -> Result<&'static str, Unread> {
-        let found_at = known.iter().find(|name| **name == found);
-        found_at
-            .copied()
-            .ok_or_else(|| self.unknown(what, found, known))
-    }
-}
-
 fn measure(
     scene: &Scene,
     names: &Names,
     expectation: &Expectation,
 ) -> Result<Quantity, Diagnostic> {
-    let unread = |unread: Unread| no(expectation, unread.message, unread.help);
-    let path = Path(&expectation.quantity);
+    let written = (expectation.quantity.as_str(), &expectation.origin);
+    let unknown = |what: &str, found: &str, known: &[&str]| unknown(written, what, found, known);
     let windows: Vec<&str> = scene.windows.iter().map(|w| w.label.as_str()).collect();
     let (root, rest) = split(&expectation.quantity, &[]);
     if root != "windows" && root != "populations" {
         let known = [&RUN_NUMBERS[..], &["windows", "populations"]].concat();
-        let picked = path.pick("measure", &expectation.quantity, &known);
-        return picked.map(Quantity::Run).map_err(unread);
+        return pick(written, "measure", &expectation.quantity, &known).map(Quantity::Run);
     }
     let (label, rest) = split(rest, &windows);
     let window = windows
         .iter()
         .position(|known| *known == label)
-        .ok_or_else(|| unread(path.unknown("window", label, &windows)))?;
+        .ok_or_else(|| unknown("window", label, &windows))?;
     if root == "populations" {
-        let unknown =
-            |what: &str, found: &str, known: &[&str]| unread(path.unknown(what, found, known));
         return population(scene, (window, rest), expectation, &unknown);
     }
-    listed(scene, names, &path, (window, rest)).map_err(unread)
+    of_window(scene, names, (window, rest), written)
 }
 
-/// The measure of a window that a path such as `cells.LP.spikes` or `rhythms.slow.period_ms` names;
-/// `window` is the index that the quantity gets.
+/// A quantity as it is written, and where.
+type Written<'a> = (&'a str, &'a Place);
+
+/// The error for a part of a quantity that there is not.
+fn unknown((written, origin): Written, what: &str, found: &str, known: &[&str]) -> Diagnostic {
+    let message = match found.is_empty() {
+        true => format!("`{written}` ends before a {what}"),
+        false => format!("there is no {what} `{found}`"),
+    };
+    no(
+        origin,
+        message,
+        names::hint(found, known.iter().copied(), what),
+    )
+}
+
+/// The one of some known words that is meant.
+fn pick(
+    written: Written,
+    what: &str,
+    found: &str,
+    known: &[&'static str],
+) -> Result<&'static str, Diagnostic> {
+    let found_at = known.iter().find(|name| **name == found);
+    found_at
+        .copied()
+        .ok_or_else(|| unknown(written, what, found, known))
+}
+
+/// A measure of cells or of a rhythm in a window (by its place in the scene, if it is one of it), by
+/// what follows the window in its path.
 ///
 /// # Errors
-/// There is no such measure.
-pub fn in_window(
+/// There is no such measure, cell or rhythm.
+pub(crate) fn of_window(
     scene: &Scene,
     names: &Names,
-    path: &str,
-    window: usize,
-) -> Result<Quantity, Unread> {
-    listed(scene, names, &Path(path), (window, path))
-}
-
-/// A measure of the cells or rhythms of a window.
-fn listed(
-    scene: &Scene,
-    names: &Names,
-    path: &Path,
     (window, rest): (usize, &str),
-) -> Result<Quantity, Unread> {
+    written: Written,
+) -> Result<Quantity, Diagnostic> {
+    let origin = written.1;
+    let unknown = |what: &str, found: &str, known: &[&str]| unknown(written, what, found, known);
+    let pick = |what: &str, found: &str, known: &[&'static str]| pick(written, what, found, known);
     let rhythms: Vec<&str> = scene.rhythms.iter().map(|r| r.name.as_str()).collect();
     let (list, rest) = split(rest, &[]);
     let select = |selector: &str| {
-        names.select_cells(selector).map_err(|e| Unread {
-            message: e.message,
-            help: e.help,
-        })
+        names
+            .select_cells(selector)
+            .map_err(|e| no(origin, e.message, e.help))
     };
     let of_cells = [&CELL_NUMBERS[..], &["pattern"]].concat();
     let of_rhythm = [&RHYTHM_NUMBERS[..], &["verdict", "reference"]].concat();
@@ -595,7 +576,7 @@ fn listed(
             Ok(Quantity::Cells {
                 window,
                 cells: select(cells)?,
-                measure: path.pick("measure of cells", field, &of_cells)?,
+                measure: pick("measure of cells", field, &of_cells)?,
             })
         }
         "rhythms" => {
@@ -603,12 +584,12 @@ fn listed(
             let rhythm = rhythms
                 .iter()
                 .position(|known| *known == name)
-                .ok_or_else(|| path.unknown("rhythm", name, &rhythms))?;
+                .ok_or_else(|| unknown("rhythm", name, &rhythms))?;
             let (field, rest) = split(rest, &[]);
             let (cells, field) = match (field, rest) {
                 ("cells", rest) => split(rest, &[]),
                 (field, "") => {
-                    let measure = path.pick("measure of rhythms", field, &of_rhythm)?;
+                    let measure = pick("measure of rhythms", field, &of_rhythm)?;
                     return Ok(Quantity::Rhythm {
                         window,
                         rhythm,
@@ -630,19 +611,16 @@ fn listed(
                     "phases are those of its other cells in the cycle of its reference, {}",
                     scene.cells[of.reference].name
                 );
-                return Err(Unread {
-                    message,
-                    help: Some(help),
-                });
+                return Err(no(origin, message, Some(help)));
             }
             Ok(Quantity::Phases {
                 window,
                 rhythm,
                 cells: followers,
-                measure: path.pick("measure of cells in a rhythm", field, &PHASE_NUMBERS)?,
+                measure: pick("measure of cells in a rhythm", field, &PHASE_NUMBERS)?,
             })
         }
-        other => Err(path.unknown("list of a window", other, &["cells", "rhythms"])),
+        other => Err(unknown("list of a window", other, &["cells", "rhythms"])),
     }
 }
 
@@ -663,7 +641,7 @@ fn population(
             "a cell with a `count` is one, and above {LISTED_CELLS} cells all are; take a measure \
              over `cells.*` instead"
         );
-        return Err(no(expectation, message, Some(help)));
+        return Err(no(&expectation.origin, message, Some(help)));
     }
     let known: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
     let (name, rest) = split(rest, &known);
@@ -734,17 +712,17 @@ fn judgeable(
         (Some(words), Some(word)) if !words.contains(&word.as_str()) => {
             let message = format!("`{about}` is never `{word}`");
             let help = names::hint(word, words.iter().copied(), "word");
-            return Err(no(expectation, message, help));
+            return Err(no(&expectation.origin, message, help));
         }
         (Some(words), None) => {
             let message = format!("`{about}` is a word");
             let help = format!("write for instance `is: \"{}\"`", words[0]);
-            return Err(no(expectation, message, Some(help)));
+            return Err(no(&expectation.origin, message, Some(help)));
         }
         (None, Some(word)) => {
             let message = format!("`{about}` is a number, it is never `{word}`");
             let help = "write `value` with a tolerance, `at_least` or `at_most`".to_owned();
-            return Err(no(expectation, message, Some(help)));
+            return Err(no(&expectation.origin, message, Some(help)));
         }
         _ => {}
     }
@@ -753,7 +731,7 @@ fn judgeable(
     {
         let message = "a fraction is a number".to_owned();
         return Err(no(
-            expectation,
+            &expectation.origin,
             message,
             Some("write for instance `at_least: 0.9`".to_owned()),
         ));
@@ -761,7 +739,7 @@ fn judgeable(
     if expectation.take != Take::Each && expectation.fraction != 1.0 {
         let message = "of one number there is no fraction".to_owned();
         let help = "leave `take` or `fraction` away".to_owned();
-        return Err(no(expectation, message, Some(help)));
+        return Err(no(&expectation.origin, message, Some(help)));
     }
     let Wanted::Cells(values, _) = &expectation.wanted else {
         return Ok(());
@@ -769,7 +747,7 @@ fn judgeable(
     if expectation.take != Take::Each {
         let message = "values of cells are compared cell by cell".to_owned();
         return Err(no(
-            expectation,
+            &expectation.origin,
             message,
             Some("leave `take` away".to_owned()),
         ));
@@ -780,7 +758,7 @@ fn judgeable(
             Some(cell) => format!("there is no value for cell `{}`", scene.cells[cell].name),
             None => format!("`{about}` is not a quantity of cells"),
         };
-        return Err(no(expectation, message, None));
+        return Err(no(&expectation.origin, message, None));
     }
     Ok(())
 }

@@ -102,8 +102,7 @@ impl<'s> Judge<'s> {
         let scene = &study.bases[base];
         let names = paths::names(scene);
         let scalars = study.scalars();
-        // A measure that cannot be read is refused with the file; here it is not defined.
-        let reading = |measure| Reading::of(scene, &names, &scalars, measure).ok();
+        let reading = |measure| Reading::of(scene, &names, &scalars, measure);
         let outcomes = study.outcomes.iter().map(|outcome| &outcome.measure);
         Judge {
             study,

@@ -9,7 +9,7 @@ use homarus_systems::address::Names;
 
 use crate::{
     scene::{
-        expect::{self, Quantity, Unread},
+        expect::{self, Quantity},
         model::Scene,
     },
     science,
@@ -33,63 +33,18 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// How `measure` is read in a scene; `scalars` are those of the study.
-    ///
-    /// # Errors
-    /// There is no such measure, or it is a word or several numbers.
-    pub fn of(
-        scene: &Scene,
-        names: &Names,
-        scalars: &[&str],
-        measure: &Measure,
-    ) -> Result<Self, Unread> {
-        let name = &measure.name;
-        let refused = |message: String, help: &str| Unread {
-            message,
-            help: Some(help.to_owned()),
-        };
-        let one = |n: usize| match n {
-            1 => Ok(()),
-            _ => Err(refused(
-                format!("`{name}` is {n} numbers, and a measure is one"),
-                "write a measure for each",
-            )),
-        };
+    /// How `measure` is read in a scene; `scalars` are those of the study. `None`: it is not a measure
+    /// of this scene, which is refused with the file.
+    pub fn of(scene: &Scene, names: &Names, scalars: &[&str], measure: &Measure) -> Option<Self> {
+        let name = measure.name.as_str();
         if measure.is_scalar {
-            let scalar = names.scalars(name).map_err(|e| Unread {
-                message: e.message,
-                help: e.help,
-            })?;
-            one(scalar.len())?;
-            let index = scalars.iter().position(|known| known == name);
-            return index.map(Reading::Scalar).ok_or_else(|| {
-                refused(
-                    format!("`{name}` is no scalar of the study"),
-                    "list it among its measures",
-                )
-            });
+            let index = scalars.iter().position(|known| *known == name);
+            return index.map(Reading::Scalar);
         }
-        // The window is chosen when it is read.
-        let quantity = expect::in_window(scene, names, name, 0)?;
-        if let Quantity::Cells {
-            measure: word @ "pattern",
-            ..
-        }
-        | Quantity::Rhythm {
-            measure: word @ ("verdict" | "reference"),
-            ..
-        } = quantity
-        {
-            return Err(refused(
-                format!("`{name}` is a word, and a measure is a number"),
-                match word {
-                    "verdict" => "verdicts are told of every rhythm anyway",
-                    _ => "write for instance `cells.A.spikes`",
-                },
-            ));
-        }
-        one(expect::owners(&quantity).len())?;
-        Ok(Reading::Report(quantity))
+        // The window is chosen when it is read, and where an error lies is told with the file.
+        let written = (name, &scene.step_origin);
+        let quantity = expect::of_window(scene, names, (0, name), written);
+        quantity.ok().map(Reading::Report)
     }
 
     /// The value in a window, if it is defined; a count as it is.
