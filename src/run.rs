@@ -25,7 +25,7 @@ use crate::{
         snapshot::{self, Snapshot},
         summary::{self, Conductances, Populations, Status, Summary},
     },
-    rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
+    rhythm::{Finished, Measures, RhythmSpec, Stream, Thresholds, WindowReport},
     scene::{
         Diagnostics,
         model::{Cell, Integrator, NegativeConductance, Scene},
@@ -52,8 +52,8 @@ pub enum Failure {
     /// The run cannot have its threads.
     #[error(transparent)]
     Threads(#[from] NoThreads),
-    /// The user broke the run off at this model time.
-    #[error("stopped at {0} of model time")]
+    /// The user broke off; when that was.
+    #[error("stopped {0}")]
     Stopped(String),
     /// The bundle cannot be written; nothing of it is left.
     #[error("the bundle cannot be written: {0}")]
@@ -499,6 +499,7 @@ fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
             reference: rhythm.reference,
             min_spikes: rhythm.min_spikes,
             order: rhythm.order.as_deref(),
+            thresholds: Thresholds::default(),
         })
         .collect()
 }

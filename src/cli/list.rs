@@ -220,7 +220,9 @@ fn snapshot(file: &Path, path: Option<&str>) -> Result<(), Failure> {
         ("to come", to_come),
         ("homarus", format!("{}, format {FORMAT}", snapshot.homarus)),
     ];
-    let head = head.iter().map(|(what, value)| format!("{what:10}  {value}\n"));
+    let head = head
+        .iter()
+        .map(|(what, value)| format!("{what:10}  {value}\n"));
     let head: String = head.collect();
     output(&format!("{head}\n{}", values(&simulation, named)))
 }
