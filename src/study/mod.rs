@@ -5,6 +5,7 @@ pub mod axes;
 pub mod design;
 pub mod file;
 pub mod model;
+pub mod networks;
 pub mod observed;
 mod overrides;
 pub mod sobol;
