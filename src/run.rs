@@ -52,6 +52,9 @@ pub enum Failure {
     /// The user broke the run off at this model time.
     #[error("stopped at {0} of model time")]
     Stopped(String),
+    /// Of several runs not all came to a good end: how many, in words.
+    #[error("{0}")]
+    Members(String),
     /// The bundle cannot be written; nothing of it is left.
     #[error("the bundle cannot be written: {0}")]
     Bundle(io::Error),

@@ -6,7 +6,8 @@ use clap::Args;
 use homarus_systems::assembly::RunError;
 
 use super::{
-    execution, interrupt::Interrupt, message, output, progress::Kind, setting, step_study, table,
+    execution, interrupt::Interrupt, message, output, progress::Kind, scan, setting, step_study,
+    table,
 };
 use crate::{
     record::{
@@ -21,7 +22,8 @@ use crate::{
 #[derive(Args)]
 #[command(after_help = "Examples:
   homarus run half_centre --set 'A->B.g=0.4' --duration-ms 5000
-  homarus run half_centre -o half_centre.bundle --sample '*.V:1'")]
+  homarus run half_centre -o half_centre.bundle --sample '*.V:1'
+  homarus run half_centre --scan '*->*.g=0..1/11'")]
 pub(super) struct Arguments {
     /// A .ron file, or the name of a shipped scene (`homarus list networks`).
     scene: String,
@@ -62,6 +64,11 @@ pub(super) struct Arguments {
     /// minutes, by the reference integrator; print how far what it shows depends on the step.
     #[arg(long, conflicts_with_all = ["out", "integrator"])]
     step_study: bool,
+    /// Instead, run the scene once for each value, `PATH=a..b/n` (both ends included) or
+    /// `PATH=v1,v2,…`, members side by side on all cores; print one JSON object a member, one a line.
+    /// Several make a grid, the last going round fastest; repeatable.
+    #[arg(long, value_name = "PATH=VALUES", conflicts_with_all = ["out", "step_study", "progress"])]
+    scan: Vec<String>,
     /// How progress is told on stderr: a bar in a terminal, JSON lines, or not at all.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     progress: Kind,
@@ -77,7 +84,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let quiet = arguments.quiet;
     let execution = arguments.execution.execution(quiet)?;
     let mut notes = Vec::new();
-    let scene = scene(arguments, &mut notes)?;
+    if !arguments.scan.is_empty() {
+        let scans = scan::read(&arguments.scan, &arguments.set)?;
+        return scan::run(&scans, &execution, &|more, notes| {
+            scene(arguments, &[&arguments.set, more].concat(), notes)
+        });
+    }
+    let scene = scene(arguments, &arguments.set, &mut notes)?;
     if arguments.step_study {
         return step_study::run(step_study::Request {
             scene,
@@ -120,17 +133,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ending(&summary, error, bundle.as_ref(), quiet)
 }
 
-/// The scene with everything the command line says.
-fn scene(arguments: &Arguments, notes: &mut Vec<String>) -> Result<Scene, Failure> {
+/// The scene with everything the command line says, and what is `set`.
+fn scene(arguments: &Arguments, set: &[String], notes: &mut Vec<String>) -> Result<Scene, Failure> {
     let flags = [
         ("duration_ms", arguments.duration_ms.is_some()),
         ("step_ms", arguments.step_ms.is_some()),
         ("control_ms", arguments.control_ms.is_some()),
         ("seed", arguments.seed.is_some()),
     ];
-    setting::only_once(&arguments.set, &flags)?;
-    let mut scene = setting::read(&arguments.scene, &arguments.set)?;
-    setting::apply(&mut scene, &arguments.set, notes)?;
+    setting::only_once(set, &flags)?;
+    let mut scene = setting::read(&arguments.scene, set)?;
+    setting::apply(&mut scene, set, notes)?;
     if let Some(ms) = arguments.duration_ms {
         notes.extend(setting::shorten(&mut scene, ms));
     }
