@@ -55,6 +55,9 @@ pub enum Failure {
     /// The user broke off; when that was.
     #[error("stopped {0}")]
     Stopped(String),
+    /// Of several runs not all came to a good end: how many, in words.
+    #[error("{0}")]
+    Members(String),
     /// The bundle cannot be written; nothing of it is left.
     #[error("the bundle cannot be written: {0}")]
     Bundle(io::Error),

@@ -15,8 +15,10 @@ mod new;
 mod overview;
 mod progress;
 mod run;
+mod scan;
 mod setting;
 mod step_study;
+mod study_page;
 mod table;
 mod verify;
 
@@ -98,6 +100,10 @@ pub fn main() -> ExitCode {
         }
         Err(Failure::Threads(error)) => {
             message(&format!("homarus: {error}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Members(what)) => {
+            message(&format!("homarus: {what}\n"));
             ExitCode::from(1)
         }
         Err(Failure::Stopped(when)) => {

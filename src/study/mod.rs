@@ -8,6 +8,7 @@ pub mod design;
 pub mod file;
 pub mod judgement;
 pub mod model;
+pub mod networks;
 pub mod observed;
 pub mod outcome;
 mod overrides;
