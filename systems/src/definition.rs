@@ -2,6 +2,8 @@
 //! caller and compiled by [`crate::channels`] and [`crate::coupling`]. Nothing of a particular
 //! current or cell type stands in Rust.
 
+use serde::{Deserialize, Serialize};
+
 use crate::kinetics::Expression;
 
 /// How a gate moves, as expressions over `V` (mV), `Ca` (µM) and the channel's parameters.
@@ -263,7 +265,7 @@ impl CellDefinition {
 
 /// Start state of a cell; what is `None` follows the rule "at rest": gates at steady state for
 /// V(0) and Ca(0), calcium at its equilibrium for V(0).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// V(0) (mV); default -60.
     pub v: Option<f64>,

@@ -27,4 +27,5 @@ pub mod protocol;
 pub mod schedule;
 pub mod scheme;
 pub mod simd;
+pub mod snapshot;
 pub mod table;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     calcium, channels, coupling, homeostasis, integrate, membrane, neuromodulation, observe,
@@ -34,7 +35,7 @@ pub enum Sets {
 }
 
 /// Place of a neuron in the order of the scene.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(transparent)]
 pub struct NeuronIndex(pub u32);
 
@@ -165,7 +166,7 @@ const GRID_TOLERANCE: f64 = 1e-6;
 pub const MAX_STEPS: f64 = 1e12;
 
 /// Model time.
-#[derive(Resource, Clone, Debug)]
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
     dt: f64,
     step: u64,
@@ -233,6 +234,16 @@ impl Clock {
     /// Model time at which the run ends (ms).
     pub fn end(&self) -> f64 {
         self.end
+    }
+
+    /// Control interval (ms).
+    pub fn control(&self) -> f64 {
+        self.control
+    }
+
+    /// Has the run end at another model time (ms), not before the present one.
+    pub fn set_end(&mut self, end: f64) {
+        self.end = end;
     }
 
     /// Whether the run is over.
