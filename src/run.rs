@@ -49,8 +49,8 @@ pub enum Failure {
     /// The run cannot have its threads.
     #[error(transparent)]
     Threads(#[from] NoThreads),
-    /// The user broke the run off at this model time.
-    #[error("stopped at {0} of model time")]
+    /// The user broke off; when that was.
+    #[error("stopped {0}")]
     Stopped(String),
     /// The bundle cannot be written; nothing of it is left.
     #[error("the bundle cannot be written: {0}")]

@@ -748,3 +748,26 @@ fn include_missing() {
 "#,
     );
 }
+
+/// A channel of a cell type that is neither a name nor says which channel it is.
+#[test]
+fn channel_of_a_cell_type() {
+    assert_told(
+        r#"Scene(
+    format: 1,
+    duration_ms: 1_000,
+    step_ms: 0.05,
+    define: [
+        Cell(name: "slow", capacitance: 1, channels: {
+            "Na": (channel: "stg_n", tau_factor: 0),
+            "Kd": (tau: 2),
+            "leak": 3,
+        }),
+    ],
+    cells: { "A": (cell: "slow") },
+)
+"#,
+        r#"
+"#,
+    );
+}

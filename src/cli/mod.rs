@@ -100,8 +100,8 @@ pub fn main() -> ExitCode {
             message(&format!("homarus: {error}\n"));
             ExitCode::from(1)
         }
-        Err(Failure::Stopped(at)) => {
-            message(&format!("homarus: stopped at {at} of model time\n"));
+        Err(Failure::Stopped(when)) => {
+            message(&format!("homarus: stopped {when}\n"));
             ExitCode::from(1)
         }
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,

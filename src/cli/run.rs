@@ -172,7 +172,7 @@ fn ending(
     }
     match (error, summary.status, bundle.and_then(Published::complaint)) {
         (Some(error), ..) => Err(error.into()),
-        (None, Status::Stopped, _) => Err(Failure::Stopped(end)),
+        (None, Status::Stopped, _) => Err(table::stopped_at(summary.model_ms)),
         (None, _, Some(complaint)) => Err(Failure::Bundle(io::Error::other(complaint))),
         _ => Ok(()),
     }

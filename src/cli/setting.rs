@@ -30,7 +30,7 @@ fn asked(sets: &[String]) -> Result<Asked, Failure> {
             continue;
         };
         let (path, value) = (path.trim(), value.trim());
-        let Some((name, field)) = of_population(path) else {
+        let Some((name, field)) = scene::of_population(path) else {
             continue;
         };
         if seen.contains(&(name, field)) {
@@ -38,7 +38,7 @@ fn asked(sets: &[String]) -> Result<Asked, Failure> {
         }
         seen.push((name, field));
         let origin = argument("--set", set, path);
-        if field == TABLE {
+        if field == scene::TABLE {
             asked.tables.push(TableFile {
                 population: name.to_string(),
                 path: value.into(),
@@ -70,18 +70,6 @@ fn twice(path: &str) -> Failure {
     )
 }
 
-/// The setting that is a table of conductances.
-const TABLE: &str = "table";
-
-/// Takes the path of a number of cells or copies, or of a table, apart.
-fn of_population(path: &str) -> Option<(&str, &str)> {
-    let rest = path.strip_prefix("population.");
-    let rest = rest.filter(|rest| rest.contains('.')).unwrap_or(path);
-    let (name, field) = rest.split_once('.')?;
-    let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    (plain && ["count", "copies", TABLE].contains(&field)).then_some((name, field))
-}
-
 /// Applies every `PATH=VALUE`: settings at once, scalars as if the scene set them last. What is
 /// dropped is told in `notes`.
 pub(super) fn apply(
@@ -102,7 +90,7 @@ pub(super) fn apply(
             return Err(twice(path));
         }
         seen.push(path);
-        if of_population(path).is_some() {
+        if scene::of_population(path).is_some() {
             continue;
         }
         if !path.contains('.') && !SETTINGS.contains(&path) {

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The fields of a struct, taken one by one.
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     what: String,
     head: Place,
     entries: &'n [(Key, Node)],
@@ -120,14 +120,14 @@ impl<'n> Fields<'n> {
 }
 
 /// "Expected this, found that."
-pub(super) fn expected(what: &str, found: &Node) -> Diagnostic {
+pub(crate) fn expected(what: &str, found: &Node) -> Diagnostic {
     Diagnostic::at(&found.head(), format!("expected {what}"))
         .label(format!("found {}", found.describe()))
 }
 
 /// Which values a number may have, and why no others.
 #[derive(Clone, Copy)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     bound: Bound,
     why: &'static str,
 }
@@ -141,13 +141,13 @@ enum Bound {
 }
 
 /// Any finite number.
-pub(super) const ANY: Rule = Rule {
+pub(crate) const ANY: Rule = Rule {
     bound: Bound::Any,
     why: "",
 };
 
 /// Greater than zero, because `why`.
-pub(super) const fn above_zero(why: &'static str) -> Rule {
+pub(crate) const fn above_zero(why: &'static str) -> Rule {
     Rule {
         bound: Bound::Above,
         why,
@@ -155,7 +155,7 @@ pub(super) const fn above_zero(why: &'static str) -> Rule {
 }
 
 /// Zero or more, because `why`.
-pub(super) const fn not_negative(why: &'static str) -> Rule {
+pub(crate) const fn not_negative(why: &'static str) -> Rule {
     Rule {
         bound: Bound::AtLeast,
         why,
@@ -163,7 +163,7 @@ pub(super) const fn not_negative(why: &'static str) -> Rule {
 }
 
 /// From 0 to 1, because `why`.
-pub(super) const fn fraction(why: &'static str) -> Rule {
+pub(crate) const fn fraction(why: &'static str) -> Rule {
     Rule {
         bound: Bound::Fraction,
         why,
@@ -171,13 +171,13 @@ pub(super) const fn fraction(why: &'static str) -> Rule {
 }
 
 /// A conductance.
-pub(super) const CONDUCTANCE: Rule = not_negative(
+pub(crate) const CONDUCTANCE: Rule = not_negative(
     "a conductance below zero would drive the voltage away from its reversal potential",
 );
 
 /// A maximal conductance of a channel under a rule for negative ones; `None` where that rule is
 /// itself wrong.
-pub(super) const fn maximal_conductance(rule: Option<NegativeConductance>) -> Rule {
+pub(crate) const fn maximal_conductance(rule: Option<NegativeConductance>) -> Rule {
     match rule {
         Some(NegativeConductance::Allow) | None => ANY,
         Some(_) => not_negative(
@@ -209,7 +209,7 @@ impl Rule {
 }
 
 /// A finite number, without a unit.
-pub(super) fn number(node: &Node, rule: Rule, errors: &mut Diagnostics) -> Option<f64> {
+pub(crate) fn number(node: &Node, rule: Rule, errors: &mut Diagnostics) -> Option<f64> {
     match &node.value {
         Value::Number(value) if value.is_finite() => rule.check(*value, &node.place, errors),
         Value::Number(_) => {
@@ -248,7 +248,7 @@ fn is_not_finite(word: &str) -> bool {
 }
 
 /// A whole number.
-pub(super) fn integer(
+pub(crate) fn integer(
     node: &Node,
     range: RangeInclusive<u64>,
     errors: &mut Diagnostics,
@@ -269,7 +269,7 @@ pub(super) fn integer(
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
+pub(crate) fn boolean(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
     match node.value {
         Value::Bool(value) => Some(value),
         _ => {
@@ -280,7 +280,7 @@ pub(super) fn boolean(node: &Node, errors: &mut Diagnostics) -> Option<bool> {
 }
 
 /// A text in quotes.
-pub(super) fn text<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n str> {
+pub(crate) fn text<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n str> {
     match &node.value {
         Value::Text(text) => Some(text),
         Value::Word(word) => {
@@ -296,7 +296,7 @@ pub(super) fn text<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n s
 }
 
 /// A text in quotes, as a name with its place.
-pub(super) fn key(node: &Node, errors: &mut Diagnostics) -> Option<Key> {
+pub(crate) fn key(node: &Node, errors: &mut Diagnostics) -> Option<Key> {
     text(node, errors).map(|text| Key {
         text: text.to_owned(),
         place: node.place.clone(),
@@ -304,7 +304,7 @@ pub(super) fn key(node: &Node, errors: &mut Diagnostics) -> Option<Key> {
 }
 
 /// A list.
-pub(super) fn list<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n [Node]> {
+pub(crate) fn list<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n [Node]> {
     match &node.value {
         Value::List(items) => Some(items),
         _ => {
@@ -315,14 +315,14 @@ pub(super) fn list<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n [
 }
 
 /// A list of names.
-pub(super) fn keys(node: &Node, errors: &mut Diagnostics) -> Option<Vec<Key>> {
+pub(crate) fn keys(node: &Node, errors: &mut Diagnostics) -> Option<Vec<Key>> {
     let items = list(node, errors)?;
     let keys: Vec<Option<Key>> = items.iter().map(|item| key(item, errors)).collect();
     keys.into_iter().collect()
 }
 
 /// A map with names in quotes.
-pub(super) fn map<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n [(Key, Node)]> {
+pub(crate) fn map<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n [(Key, Node)]> {
     match &node.value {
         Value::Map(entries) => Some(entries),
         Value::Struct(None, _) => {
@@ -340,7 +340,7 @@ pub(super) fn map<'n>(node: &'n Node, errors: &mut Diagnostics) -> Option<&'n [(
 }
 
 /// One of several words in quotes.
-pub(super) fn choice<T: Copy>(
+pub(crate) fn choice<T: Copy>(
     node: &Node,
     choices: &[(&str, T)],
     errors: &mut Diagnostics,
@@ -368,7 +368,7 @@ pub(super) fn choice<T: Copy>(
 }
 
 /// An expression in quotes, or a plain number.
-pub(super) fn expression(
+pub(crate) fn expression(
     node: &Node,
     variables: &[Variable],
     parameters: &[(String, f64)],
@@ -411,7 +411,7 @@ pub(super) fn expression(
 }
 
 /// Looks `key` up among `known` names; an unknown one is reported with the nearest.
-pub(super) fn index_of<'a>(
+pub(crate) fn index_of<'a>(
     key: &Key,
     known: impl IntoIterator<Item = &'a str>,
     what: &str,

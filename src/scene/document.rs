@@ -1,7 +1,7 @@
 //! A checked scene written down again: one file that holds all it was put together from and runs to
 //! the same bits. Numbers are in the field's units and as precise as they were.
 
-use std::fmt::Write;
+use std::{fmt::Write, iter};
 
 use glam::DVec3;
 use homarus_systems::{
@@ -189,17 +189,12 @@ fn expression(expression: &Expression) -> Ron {
 }
 
 fn fields(scene: &Scene) -> Fields {
-    let mut define = Vec::new();
-    let mut channels: Vec<&str> = Vec::new();
-    for cell in &scene.cell_types {
-        for (_, definition) in &cell.channels {
-            if !channels.contains(&definition.name.as_str()) {
-                channels.push(&definition.name);
-                define.push(channel(definition));
-            }
-        }
-    }
-    define.extend(scene.cell_types.iter().map(cell_type));
+    let channels = channels(scene);
+    let mut define: Vec<Ron> = channels
+        .iter()
+        .map(|(name, definition)| channel(name, definition))
+        .collect();
+    define.extend(scene.cell_types.iter().map(|c| cell_type(c, &channels)));
     define.extend(scene.kinds.iter().map(kind));
     let groups = scene
         .groups
@@ -276,8 +271,30 @@ fn fields(scene: &Scene) -> Fields {
     fields
 }
 
-fn channel(channel: &ChannelDefinition) -> Ron {
-    let mut fields = vec![("name", text(&channel.name))];
+/// Definitions with names of their own.
+type Named<'s, T> = Vec<(String, &'s T)>;
+
+/// The channels of all cell types, each definition once. Of two that differ and have one name, as a
+/// channel of a cell type and a file may, the second is numbered.
+fn channels(scene: &Scene) -> Named<'_, ChannelDefinition> {
+    let mut channels: Named<'_, ChannelDefinition> = Vec::new();
+    let all = scene.cell_types.iter().flat_map(|cell| &cell.channels);
+    for (_, definition) in all {
+        if channels.iter().any(|(_, known)| *known == definition) {
+            continue;
+        }
+        let numbered = (2..).map(|n| format!("{}_{n}", definition.name));
+        let mut names = iter::once(definition.name.clone()).chain(numbered);
+        let free = |name: &String| !channels.iter().any(|(known, _)| known == name);
+        if let Some(name) = names.find(free) {
+            channels.push((name, definition));
+        }
+    }
+    channels
+}
+
+fn channel(name: &str, channel: &ChannelDefinition) -> Ron {
+    let mut fields = vec![("name", text(name))];
     if !channel.parameters.is_empty() {
         fields.push(("parameters", numbers(&channel.parameters)));
     }
@@ -346,11 +363,11 @@ fn kinetics(kinetics: &GateKinetics) -> Fields {
     }
 }
 
-fn cell_type(cell: &CellDefinition) -> Ron {
-    let channels = cell
-        .channels
-        .iter()
-        .map(|(name, channel)| (name.clone(), text(&channel.name)));
+fn cell_type(cell: &CellDefinition, definitions: &Named<'_, ChannelDefinition>) -> Ron {
+    let channels = cell.channels.iter().filter_map(|(name, channel)| {
+        let definition = definitions.iter().find(|(_, known)| *known == channel);
+        definition.map(|(called, _)| (name.clone(), text(called)))
+    });
     let mut fields = vec![
         ("name", text(&cell.name)),
         ("channels", Ron::Map(channels.collect())),
@@ -740,6 +757,10 @@ fn cell(scene: &Scene, cell: &Cell, population: Option<&Population>) -> Ron {
     if let Some(drawn) = &cell.sampler {
         fields.extend(sampler(definition, drawn));
     }
+    // In a copied network the name is that in the network.
+    let drawn_as = cell.drawn_as.as_deref();
+    let drawn_as = drawn_as.map(|name| name.rsplit_once('/').map_or(name, |(_, member)| member));
+    fields.extend(drawn_as.map(|name| ("drawn_as", text(name))));
     if let Some(jitter) = &cell.jitter {
         let jitter = definition.channels.iter().zip(jitter.iter());
         let jitter = jitter.map(|((name, _), width)| (name.clone(), Ron::Number(*width)));

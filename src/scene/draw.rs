@@ -13,7 +13,7 @@ use super::model::{Cell, Distribution};
 const WEIGHTS: u128 = 1 << 32;
 
 /// A number that is a path's own: which stream, or where in one.
-pub(super) fn place(name: &str) -> u64 {
+pub(crate) fn place(name: &str) -> u64 {
     let hash = blake3::hash(name.as_bytes());
     let mut place = [0; 8];
     place.copy_from_slice(&hash.as_bytes()[..8]);
@@ -21,7 +21,7 @@ pub(super) fn place(name: &str) -> u64 {
 }
 
 /// The random numbers of one path.
-pub(super) struct Stream(ChaCha8Rng);
+pub(crate) struct Stream(ChaCha8Rng);
 
 impl Stream {
     /// The stream of `path`.
@@ -43,6 +43,11 @@ impl Stream {
     pub fn seek(&mut self, place: u64) {
         const BLOCK: u128 = 16;
         self.0.set_word_pos(BLOCK * u128::from(place));
+    }
+
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0.next_u64()
     }
 
     /// A number in [0, 1).
@@ -110,7 +115,7 @@ impl Stream {
 }
 
 /// What is drawn for a cell: the jitter of its conductances (mS/cm²) by lane, and V(0) (mV).
-pub(super) fn cell(seed: u64, cell: &Cell, mut gbar: Vec<f64>) -> (Vec<f64>, Option<f64>) {
+pub(crate) fn cell(seed: u64, cell: &Cell, mut gbar: Vec<f64>) -> (Vec<f64>, Option<f64>) {
     if cell.jitter.is_none() && cell.start_range.is_none() {
         return (gbar, cell.start.v);
     }

@@ -469,7 +469,7 @@ pub fn resolve(
         true => Quantity::Scalars {
             addresses: names
                 .scalars(&expectation.quantity)
-                .map_err(|e| no(expectation, e.message, e.help))?,
+                .map_err(|e| no(&expectation.origin, e.message, e.help))?,
             at_ms: expectation.at_ms.unwrap_or(scene.duration_ms),
         },
         false => measure(scene, names, expectation)?,
@@ -478,8 +478,8 @@ pub fn resolve(
     Ok(quantity)
 }
 
-fn no(expectation: &Expectation, message: String, help: Option<String>) -> Diagnostic {
-    Diagnostic::at(&expectation.origin, message)
+fn no(origin: &Place, message: String, help: Option<String>) -> Diagnostic {
+    Diagnostic::at(origin, message)
         .label("this quantity")
         .maybe_help(help)
 }
@@ -499,27 +499,13 @@ fn measure(
     names: &Names,
     expectation: &Expectation,
 ) -> Result<Quantity, Diagnostic> {
-    let unknown = |what: &str, found: &str, known: &[&str]| {
-        let message = match found.is_empty() {
-            true => format!("`{}` ends before a {what}", expectation.quantity),
-            false => format!("there is no {what} `{found}`"),
-        };
-        no(
-            expectation,
-            message,
-            names::hint(found, known.iter().copied(), what),
-        )
-    };
-    let pick = |what: &str, found: &str, known: &[&'static str]| {
-        let found_at = known.iter().find(|name| **name == found);
-        found_at.copied().ok_or_else(|| unknown(what, found, known))
-    };
+    let written = (expectation.quantity.as_str(), &expectation.origin);
+    let unknown = |what: &str, found: &str, known: &[&str]| unknown(written, what, found, known);
     let windows: Vec<&str> = scene.windows.iter().map(|w| w.label.as_str()).collect();
-    let rhythms: Vec<&str> = scene.rhythms.iter().map(|r| r.name.as_str()).collect();
     let (root, rest) = split(&expectation.quantity, &[]);
     if root != "windows" && root != "populations" {
         let known = [&RUN_NUMBERS[..], &["windows", "populations"]].concat();
-        return pick("measure", &expectation.quantity, &known).map(Quantity::Run);
+        return pick(written, "measure", &expectation.quantity, &known).map(Quantity::Run);
     }
     let (label, rest) = split(rest, &windows);
     let window = windows
@@ -529,11 +515,58 @@ fn measure(
     if root == "populations" {
         return population(scene, (window, rest), expectation, &unknown);
     }
+    of_window(scene, names, (window, rest), written)
+}
+
+/// A quantity as it is written, and where.
+type Written<'a> = (&'a str, &'a Place);
+
+/// The error for a part of a quantity that there is not.
+fn unknown((written, origin): Written, what: &str, found: &str, known: &[&str]) -> Diagnostic {
+    let message = match found.is_empty() {
+        true => format!("`{written}` ends before a {what}"),
+        false => format!("there is no {what} `{found}`"),
+    };
+    no(
+        origin,
+        message,
+        names::hint(found, known.iter().copied(), what),
+    )
+}
+
+/// The one of some known words that is meant.
+fn pick(
+    written: Written,
+    what: &str,
+    found: &str,
+    known: &[&'static str],
+) -> Result<&'static str, Diagnostic> {
+    let found_at = known.iter().find(|name| **name == found);
+    found_at
+        .copied()
+        .ok_or_else(|| unknown(written, what, found, known))
+}
+
+/// A measure of cells or of a rhythm in a window (by its place in the scene, if it is one of it), by
+/// what follows the window in its path.
+///
+/// # Errors
+/// There is no such measure, cell or rhythm.
+pub(crate) fn of_window(
+    scene: &Scene,
+    names: &Names,
+    (window, rest): (usize, &str),
+    written: Written,
+) -> Result<Quantity, Diagnostic> {
+    let origin = written.1;
+    let unknown = |what: &str, found: &str, known: &[&str]| unknown(written, what, found, known);
+    let pick = |what: &str, found: &str, known: &[&'static str]| pick(written, what, found, known);
+    let rhythms: Vec<&str> = scene.rhythms.iter().map(|r| r.name.as_str()).collect();
     let (list, rest) = split(rest, &[]);
     let select = |selector: &str| {
         names
             .select_cells(selector)
-            .map_err(|e| no(expectation, e.message, e.help))
+            .map_err(|e| no(origin, e.message, e.help))
     };
     let of_cells = [&CELL_NUMBERS[..], &["pattern"]].concat();
     let of_rhythm = [&RHYTHM_NUMBERS[..], &["verdict", "reference"]].concat();
@@ -574,7 +607,7 @@ fn measure(
                     "phases are those of its other cells in the cycle of its reference, {}",
                     scene.cells[of.reference].name
                 );
-                return Err(no(expectation, message, Some(help)));
+                return Err(no(origin, message, Some(help)));
             }
             Ok(Quantity::Phases {
                 window,
@@ -604,7 +637,7 @@ fn population(
             "a cell with a `count` is one, and above {LISTED_CELLS} cells all are; take a measure \
              over `cells.*` instead"
         );
-        return Err(no(expectation, message, Some(help)));
+        return Err(no(&expectation.origin, message, Some(help)));
     }
     let known: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
     let (name, rest) = split(rest, &known);
@@ -675,17 +708,17 @@ fn judgeable(
         (Some(words), Some(word)) if !words.contains(&word.as_str()) => {
             let message = format!("`{about}` is never `{word}`");
             let help = names::hint(word, words.iter().copied(), "word");
-            return Err(no(expectation, message, help));
+            return Err(no(&expectation.origin, message, help));
         }
         (Some(words), None) => {
             let message = format!("`{about}` is a word");
             let help = format!("write for instance `is: \"{}\"`", words[0]);
-            return Err(no(expectation, message, Some(help)));
+            return Err(no(&expectation.origin, message, Some(help)));
         }
         (None, Some(word)) => {
             let message = format!("`{about}` is a number, it is never `{word}`");
             let help = "write `value` with a tolerance, `at_least` or `at_most`".to_owned();
-            return Err(no(expectation, message, Some(help)));
+            return Err(no(&expectation.origin, message, Some(help)));
         }
         _ => {}
     }
@@ -694,7 +727,7 @@ fn judgeable(
     {
         let message = "a fraction is a number".to_owned();
         return Err(no(
-            expectation,
+            &expectation.origin,
             message,
             Some("write for instance `at_least: 0.9`".to_owned()),
         ));
@@ -702,7 +735,7 @@ fn judgeable(
     if expectation.take != Take::Each && expectation.fraction != 1.0 {
         let message = "of one number there is no fraction".to_owned();
         let help = "leave `take` or `fraction` away".to_owned();
-        return Err(no(expectation, message, Some(help)));
+        return Err(no(&expectation.origin, message, Some(help)));
     }
     let Wanted::Cells(values, _) = &expectation.wanted else {
         return Ok(());
@@ -710,7 +743,7 @@ fn judgeable(
     if expectation.take != Take::Each {
         let message = "values of cells are compared cell by cell".to_owned();
         return Err(no(
-            expectation,
+            &expectation.origin,
             message,
             Some("leave `take` away".to_owned()),
         ));
@@ -721,7 +754,7 @@ fn judgeable(
             Some(cell) => format!("there is no value for cell `{}`", scene.cells[cell].name),
             None => format!("`{about}` is not a quantity of cells"),
         };
-        return Err(no(expectation, message, None));
+        return Err(no(&expectation.origin, message, None));
     }
     Ok(())
 }

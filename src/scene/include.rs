@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_BYTES: u64 = 1 << 30;
 
 /// A file that was found.
-pub(super) struct Found {
+pub(crate) struct Found {
     pub source: Arc<Source>,
     /// Tells files apart: the full path, or the shipped name.
     pub identity: String,
@@ -58,12 +58,12 @@ impl Found {
 }
 
 /// The text of a file that is no scene.
-pub(super) fn read_file(path: &Path) -> Result<Arc<Source>, Unread> {
+pub(crate) fn read_file(path: &Path) -> Result<Arc<Source>, Unread> {
     Found::on_disk(path).map(|found| found.source)
 }
 
 /// Why a file cannot be read.
-pub(super) struct Unread {
+pub(crate) struct Unread {
     /// A phrase that follows the file's name.
     pub problem: String,
     /// What to do about it, if anything can be said.
@@ -136,7 +136,15 @@ impl Loader {
     pub fn scene(&mut self, file: &Found, errors: &mut Diagnostics) -> Option<(Place, Entries)> {
         let root = syntax::parse(&file.source, errors)?;
         match kind_of(&root, errors)? {
-            Kind::Network | Kind::Study => self.scene_tree(file, &root, errors),
+            Kind::Network => self.scene_tree(file, &root, errors),
+            Kind::Study => {
+                errors.push(
+                    Diagnostic::at(&root.head(), "this file is a study")
+                        .label("expected `Scene(…)`")
+                        .help("`homarus study FILE` runs it, `homarus check FILE` judges it"),
+                );
+                None
+            }
             kind => {
                 errors.push(
                     Diagnostic::at(&root.head(), format!("this file defines a {kind}"))
@@ -282,9 +290,15 @@ impl Loader {
         let mut whole = true;
         for node in decode::list(list, errors).unwrap_or_default() {
             match kind_of(node, errors) {
-                Some(Kind::Network | Kind::Study) => {
+                Some(kind @ (Kind::Network | Kind::Study)) => {
+                    let what = if kind == Kind::Study {
+                        "study"
+                    } else {
+                        "scene"
+                    };
+                    let message = format!("a {what} cannot be defined inside a scene");
                     errors.push(
-                        Diagnostic::at(&node.head(), "a scene cannot be defined inside a scene")
+                        Diagnostic::at(&node.head(), message)
                             .label("expected `Channel(…)`, `Cell(…)` or `Synapse(…)`"),
                     );
                     whole = false;
@@ -321,7 +335,14 @@ impl Loader {
                 whole = false;
                 continue;
             };
-            if kind != Kind::Network {
+            if kind == Kind::Study {
+                errors.push(
+                    Diagnostic::at(&name.place, "a study cannot be included")
+                        .label("this is a study")
+                        .help("a study names the scenes it is about: `base`"),
+                );
+                whole = false;
+            } else if kind != Kind::Network {
                 whole &= self.definition(kind, root, &found, errors).is_some();
             } else if !base_allowed {
                 errors.push(

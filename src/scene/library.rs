@@ -158,14 +158,15 @@ pub(super) fn defined_name(root: &Node) -> Option<Key> {
 }
 
 /// What a file defines, by the name of its struct.
-pub(super) fn kind_of(root: &Node, errors: &mut Diagnostics) -> Option<Kind> {
-    const STRUCTS: [(&str, Kind); 4] = [
+pub(crate) fn kind_of(root: &Node, errors: &mut Diagnostics) -> Option<Kind> {
+    const STRUCTS: [(&str, Kind); 5] = [
         ("Scene", Kind::Network),
+        ("Study", Kind::Study),
         ("Channel", Kind::Channel),
         ("Cell", Kind::Cell),
         ("Synapse", Kind::Synapse),
     ];
-    const WANTED: &str = "expected `Scene(…)`, `Channel(…)`, `Cell(…)` or `Synapse(…)`";
+    const WANTED: &str = "expected `Scene(…)`, `Channel(…)`, `Cell(…)`, `Synapse(…)` or `Study(…)`";
     let name = match &root.value {
         Value::Struct(Some(name), _) => name,
         // `Scene()` has no fields; that they are missing is said later.
@@ -190,7 +191,7 @@ pub(super) fn kind_of(root: &Node, errors: &mut Diagnostics) -> Option<Kind> {
 }
 
 /// A name that stands in no file, for look-ups from outside.
-pub(super) fn bare_key(name: &str) -> Key {
+pub(crate) fn bare_key(name: &str) -> Key {
     let source = super::source::Source::new("the name", name);
     Key {
         text: name.to_owned(),

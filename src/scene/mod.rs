@@ -6,27 +6,27 @@
 
 mod cell;
 pub mod copy;
-mod decode;
-mod definitions;
+pub(crate) mod decode;
+pub(crate) mod definitions;
 pub mod diagnostic;
 mod document;
-mod draw;
+pub(crate) mod draw;
 pub mod expect;
 mod generate;
 mod generators;
-mod include;
+pub(crate) mod include;
 mod known_rhythms;
-mod library;
+pub(crate) mod library;
 pub mod lint;
 pub mod memory;
 mod merge;
 pub mod model;
-mod names;
-mod network;
+pub(crate) mod names;
+pub(crate) mod network;
 pub mod paths;
 pub mod population;
-mod protocol;
-mod rows;
+pub(crate) mod protocol;
+pub(crate) mod rows;
 mod schemes;
 mod settings;
 pub mod shipped;
@@ -34,7 +34,8 @@ pub mod source;
 pub mod space;
 pub mod spawn;
 pub(crate) mod syntax;
-mod units;
+pub(crate) mod units;
+mod variants;
 
 #[cfg(test)]
 mod tests;
@@ -120,7 +121,7 @@ pub fn read_subject(name_or_path: &str, asked: &Asked) -> Result<Subject, Diagno
 }
 
 /// The name that a file gives what it holds.
-fn stem(name_or_path: &str) -> String {
+pub(crate) fn stem(name_or_path: &str) -> String {
     Path::new(name_or_path).file_stem().map_or_else(
         || name_or_path.to_owned(),
         |stem| stem.to_string_lossy().into_owned(),
@@ -128,7 +129,7 @@ fn stem(name_or_path: &str) -> String {
 }
 
 /// A file on disk, or one of the first of `kinds` that ships under a name.
-fn find(name_or_path: &str, kinds: &[Kind]) -> Result<Found, Diagnostics> {
+pub(crate) fn find(name_or_path: &str, kinds: &[Kind]) -> Result<Found, Diagnostics> {
     let is_path = name_or_path.ends_with(".ron") || name_or_path.contains(['/', '\\']);
     if is_path {
         let found = Found::on_disk(Path::new(name_or_path));
@@ -188,7 +189,7 @@ fn read_found(name: &str, found: &Found, asked: &Asked) -> Result<Scene, Diagnos
 }
 
 /// The value, or the errors in order.
-fn finish<T>(value: Option<T>, mut errors: Diagnostics) -> Result<T, Diagnostics> {
+pub(crate) fn finish<T>(value: Option<T>, mut errors: Diagnostics) -> Result<T, Diagnostics> {
     errors.sort();
     match value {
         Some(value) if errors.is_empty() => Ok(value),
@@ -209,12 +210,25 @@ fn shipped_instead(path: &str) -> String {
     }
 }
 
+/// The last word of the path of a table of conductances.
+pub(crate) const TABLE: &str = "table";
+
+/// Takes the path of a number of cells or copies, or of a table, apart.
+pub(crate) fn of_population(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("population.");
+    let rest = rest.filter(|rest| rest.contains('.')).unwrap_or(path);
+    let (name, field) = rest.split_once('.')?;
+    let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (plain && ["count", "copies", TABLE].contains(&field)).then_some((name, field))
+}
+
 /// The error for a name that is neither a path nor shipped under one of `kinds`.
 fn not_shipped(name: &str, kinds: &[Kind]) -> Diagnostic {
     let known = || kinds.iter().copied().flat_map(shipped::names);
-    let (what, file) = match kinds.contains(&Kind::Cell) {
-        true => ("shipped cell type or scene", "a file"),
-        false => ("shipped scene", "a scene file"),
+    let (what, file) = match kinds {
+        [Kind::Study, ..] => ("shipped study", "a study file"),
+        _ if kinds.contains(&Kind::Cell) => ("shipped cell type or scene", "a file"),
+        _ => ("shipped scene", "a scene file"),
     };
     let error = Diagnostic::new(format!("there is no {what} `{name}`")).maybe_help(names::hint(
         name,

@@ -1,6 +1,6 @@
 //! What may be called what, and what was probably meant.
 
-pub(super) use homarus_systems::nearest::nearest;
+pub(crate) use homarus_systems::nearest::nearest;
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
@@ -33,6 +33,18 @@ const CHANNEL_SCALARS: [&str; 5] = ["gbar", "block", "mRNA", "pool", "integral"]
 /// Words that a path may end in after an edge.
 const EDGE_SCALARS: [&str; 2] = ["g", "s"];
 
+/// Columns of the tables of a study: no axis may take one of these names.
+const MEMBER_COLUMNS: [&str; 8] = [
+    "member",
+    "base",
+    "branch",
+    "network",
+    "realisation",
+    "control",
+    "seed",
+    "error",
+];
+
 /// Words with a meaning of their own in expressions.
 const EXPRESSION_WORDS: [&str; 15] = [
     "V", "Ca", "V_pre", "V_post", "exp", "ln", "sqrt", "tanh", "cosh", "min", "max", "abs",
@@ -41,7 +53,7 @@ const EXPRESSION_WORDS: [&str; 15] = [
 
 /// What a name names, with what it may not be.
 #[derive(Clone, Copy)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Cell,
     Group,
     Channel,
@@ -56,6 +68,9 @@ pub(super) enum Role {
     Rhythm,
     Definition,
     Scene,
+    Axis,
+    Branch,
+    Outcome,
 }
 
 impl Role {
@@ -74,6 +89,9 @@ impl Role {
             Self::Rhythm => "rhythm",
             Self::Definition => "definition",
             Self::Scene => "scene",
+            Self::Axis => "axis",
+            Self::Branch => "branch",
+            Self::Outcome => "outcome",
         }
     }
 
@@ -90,26 +108,30 @@ impl Role {
             Self::SynapseParameter => taken(&EDGE_SCALARS, "is a quantity of every edge in paths")
                 .or_else(|| taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions")),
             Self::Draw => taken(&EXPRESSION_WORDS, "has a meaning of its own in expressions"),
+            Self::Axis => taken(&MEMBER_COLUMNS, "is a column of every table of members"),
             _ => None,
         }
     }
 }
 
 /// Refuses names with other characters than letters, digits and `_`, and reserved ones.
-pub(super) fn check(key: &Key, role: Role, errors: &mut Diagnostics) -> bool {
+pub(crate) fn check(key: &Key, role: Role, errors: &mut Diagnostics) -> bool {
     let noun = role.noun();
     let name = &key.text;
     let before = errors.errors().len();
     if name.is_empty() {
         errors.push(
-            Diagnostic::at(&key.place, format!("the name of a {noun} is empty"))
-                .label("expected at least one letter"),
+            Diagnostic::at(
+                &key.place,
+                format!("the name of {} {noun} is empty", article(noun)),
+            )
+            .label("expected at least one letter"),
         );
     } else if let Some(bad) = name.chars().find(|&c| !(c.is_alphanumeric() || c == '_')) {
         errors.push(
             Diagnostic::at(
                 &key.place,
-                format!("`{name}` cannot be the name of a {noun}"),
+                format!("`{name}` cannot be the name of {} {noun}", article(noun)),
             )
             .label(format!("contains {}", character(bad)))
             .help("names are made of letters, digits and `_`"),
@@ -118,7 +140,7 @@ pub(super) fn check(key: &Key, role: Role, errors: &mut Diagnostics) -> bool {
         errors.push(
             Diagnostic::at(
                 &key.place,
-                format!("`{name}` cannot be the name of a {noun}"),
+                format!("`{name}` cannot be the name of {} {noun}", article(noun)),
             )
             .label("reserved")
             .help(format!("`{name}` {why}; choose another name")),
@@ -127,8 +149,17 @@ pub(super) fn check(key: &Key, role: Role, errors: &mut Diagnostics) -> bool {
     errors.errors().len() == before
 }
 
+/// The article of a noun.
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'o']) {
+        "an"
+    } else {
+        "a"
+    }
+}
+
 /// A character in words a person can search for.
-pub(super) fn character(c: char) -> String {
+pub(crate) fn character(c: char) -> String {
     match c {
         ' ' => "a space".into(),
         '\t' => "a tab".into(),
@@ -140,7 +171,7 @@ pub(super) fn character(c: char) -> String {
 }
 
 /// A hint for an unknown name: the nearest known one, else what there is.
-pub(super) fn hint<'a>(
+pub(crate) fn hint<'a>(
     found: &str,
     known: impl IntoIterator<Item = &'a str>,
     what: &str,
@@ -163,7 +194,7 @@ pub(super) fn hint<'a>(
 }
 
 /// Names for a sentence.
-pub(super) fn list(names: &[&str]) -> String {
+pub(crate) fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
 }

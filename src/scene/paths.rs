@@ -62,7 +62,7 @@ fn given(
 }
 
 /// The scalars a path written at `origin` names, those of edges in bulk as one.
-fn targets(names: &Names, path: &str, origin: &Place) -> Result<Targets, Diagnostic> {
+pub(crate) fn targets(names: &Names, path: &str, origin: &Place) -> Result<Targets, Diagnostic> {
     names.targets(path).map_err(|error| at(origin, error))
 }
 
@@ -71,7 +71,8 @@ fn scalars(names: &Names, path: &str, origin: &Place) -> Result<Vec<Address>, Di
     names.scalars(path).map_err(|error| at(origin, error))
 }
 
-fn at(origin: &Place, error: PathError) -> Diagnostic {
+/// The error for a path written at `origin`.
+pub(crate) fn at(origin: &Place, error: PathError) -> Diagnostic {
     Diagnostic::at(origin, error.message)
         .label("this path")
         .maybe_help(error.help)
@@ -84,11 +85,26 @@ fn at(origin: &Place, error: PathError) -> Diagnostic {
 pub fn set(scene: &Scene, names: &Names) -> Result<Vec<(Targets, f64)>, Diagnostics> {
     let read = scene.set.iter().map(|setting| {
         let (path, origin) = (&setting.path, &setting.origin);
-        let given_value = (setting.value, start_domain as DomainOf);
-        let targets = given(scene, names, path, origin, given_value)?;
+        let targets = started(scene, names, path, origin, setting.value)?;
         Ok(vec![(targets, setting.value)])
     });
     all_or_errors(read)
+}
+
+/// The scalars a path written at `origin` names, each of which may start at the value.
+pub(crate) fn started(
+    scene: &Scene,
+    names: &Names,
+    path: &str,
+    origin: &Place,
+    value: f64,
+) -> Result<Targets, Diagnostic> {
+    given(scene, names, path, origin, (value, start_domain))
+}
+
+/// Why a scalar may not start at a value, if so.
+pub(crate) fn start_refusal(scene: &Scene, target: Address, value: f64) -> Option<String> {
+    refusal(scene, &[target], value, start_domain)
 }
 
 /// What a scene samples, request by request: interval (ms) and scalars, each once.
@@ -145,12 +161,22 @@ pub type Resolved<'s> = Vec<(&'s Entry, Vec<engine::Action>)>;
 /// # Errors
 /// Every path that names nothing.
 pub fn protocol<'s>(scene: &'s Scene, names: &Names) -> Result<Resolved<'s>, Diagnostics> {
-    let mut resolved = all_or_errors(
-        scene
-            .protocol
-            .iter()
-            .map(|entry| Ok(vec![(entry, resolve(scene, names, entry)?)])),
-    )?;
+    entries(scene, names, &scene.protocol)
+}
+
+/// As [`protocol`], of entries that are none of the scene's own.
+///
+/// # Errors
+/// Every path that names nothing.
+pub fn entries<'e>(
+    scene: &Scene,
+    names: &Names,
+    entries: &'e [Entry],
+) -> Result<Resolved<'e>, Diagnostics> {
+    let resolved = entries
+        .iter()
+        .map(|entry| Ok(vec![(entry, resolve(scene, names, entry)?)]));
+    let mut resolved = all_or_errors(resolved)?;
     resolved.sort_by(|(a, _), (b, _)| a.at_ms.total_cmp(&b.at_ms));
     Ok(resolved)
 }
@@ -159,7 +185,7 @@ pub fn protocol<'s>(scene: &'s Scene, names: &Names) -> Result<Resolved<'s>, Dia
 ///
 /// # Errors
 /// The first entry that would give kinetics no table can hold.
-pub(super) fn rehearse(
+pub(crate) fn rehearse(
     protocol: &Resolved,
     names: &Names,
     world: &World,

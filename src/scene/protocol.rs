@@ -44,7 +44,8 @@ pub(super) fn read(node: &Node, known: &Known<'_>, errors: &mut Diagnostics) -> 
     read.into_iter().collect()
 }
 
-fn entry(node: &Node, known: &Known<'_>, errors: &mut Diagnostics) -> Option<Entry> {
+/// Reads one entry.
+pub(crate) fn entry(node: &Node, known: &Known<'_>, errors: &mut Diagnostics) -> Option<Entry> {
     let mut fields = Fields::of(node, "a protocol entry", errors)?;
     let at = fields.required("at_ms").and_then(|node| {
         let time = units::time(node, not_negative("a run begins at 0"), errors)?;

@@ -8,7 +8,7 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 use super::source::{Place, Source};
 
 /// A reader of a table.
-pub(super) fn reader(source: &Source) -> Reader<&[u8]> {
+pub(crate) fn reader(source: &Source) -> Reader<&[u8]> {
     ReaderBuilder::new()
         .trim(csv::Trim::All)
         .flexible(true)
@@ -17,7 +17,7 @@ pub(super) fn reader(source: &Source) -> Reader<&[u8]> {
 }
 
 /// The line of a record.
-pub(super) fn place(source: &Arc<Source>, record: &StringRecord) -> Place {
+pub(crate) fn place(source: &Arc<Source>, record: &StringRecord) -> Place {
     let start = record.position().map_or(0, |p| p.byte() as usize);
     let text = source.text();
     let start = start
@@ -29,7 +29,7 @@ pub(super) fn place(source: &Arc<Source>, record: &StringRecord) -> Place {
 }
 
 /// One field of a record; its whole line where the field is empty, or a comma stands in quotes.
-pub(super) fn field(source: &Arc<Source>, record: &StringRecord, column: usize) -> Place {
+pub(crate) fn field(source: &Arc<Source>, record: &StringRecord, column: usize) -> Place {
     let line = place(source, record);
     let fields: Vec<&str> = line.text().split(',').collect();
     let Some(text) = fields.get(column).filter(|_| fields.len() == record.len()) else {

@@ -122,7 +122,7 @@ fn name_and_text(file: &'static File<'static>) -> Option<(&'static str, &'static
 }
 
 /// Names of the shipped files of a kind.
-pub(super) fn names<'a>(kind: Kind) -> impl Iterator<Item = &'a str> {
+pub(crate) fn names<'a>(kind: Kind) -> impl Iterator<Item = &'a str> {
     files(kind).map(|(name, _)| -> &'a str { name })
 }
 

@@ -94,22 +94,22 @@ fn scalar(node: &Node, tags: Tags, rule: Rule, errors: &mut Diagnostics) -> Opti
 }
 
 /// A time (ms).
-pub(super) fn time(node: &Node, rule: Rule, errors: &mut Diagnostics) -> Option<f64> {
+pub(crate) fn time(node: &Node, rule: Rule, errors: &mut Diagnostics) -> Option<f64> {
     scalar(node, TIME, rule, errors)
 }
 
 /// A voltage (mV).
-pub(super) fn voltage(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
+pub(crate) fn voltage(node: &Node, errors: &mut Diagnostics) -> Option<f64> {
     scalar(node, VOLTAGE, ANY, errors)
 }
 
 /// A concentration (µM).
-pub(super) fn concentration(node: &Node, rule: Rule, errors: &mut Diagnostics) -> Option<f64> {
+pub(crate) fn concentration(node: &Node, rule: Rule, errors: &mut Diagnostics) -> Option<f64> {
     scalar(node, CONCENTRATION, rule, errors)
 }
 
 /// A conductance, as a density or absolute.
-pub(super) fn conductance(
+pub(crate) fn conductance(
     node: &Node,
     rule: Rule,
     errors: &mut Diagnostics,
@@ -123,7 +123,7 @@ pub(super) fn conductance(
 }
 
 /// A conductance density (mS/cm²) of a membrane of `area` (cm²).
-pub(super) fn conductance_density(
+pub(crate) fn conductance_density(
     node: &Node,
     area: Option<f64>,
     rule: Rule,
@@ -137,7 +137,7 @@ pub(super) fn conductance_density(
 }
 
 /// A current, as a density or absolute.
-pub(super) fn current(node: &Node, errors: &mut Diagnostics) -> Option<Current> {
+pub(crate) fn current(node: &Node, errors: &mut Diagnostics) -> Option<Current> {
     let found = quantity(node, &[CURRENT_DENSITY, CURRENT], errors)?;
     Some(match found.row {
         Some(1) => Current::Absolute(found.value),
@@ -146,7 +146,7 @@ pub(super) fn current(node: &Node, errors: &mut Diagnostics) -> Option<Current> 
 }
 
 /// A current density (µA/cm²) of a membrane of `area` (cm²).
-pub(super) fn current_density(
+pub(crate) fn current_density(
     node: &Node,
     area: Option<f64>,
     errors: &mut Diagnostics,
@@ -167,7 +167,7 @@ fn per_area(value: f64, node: &Node, area: Option<f64>, errors: &mut Diagnostics
 }
 
 /// The error for an absolute value where `whose` area is not known.
-pub(super) fn no_area(place: &Place, whose: &str) -> Diagnostic {
+pub(crate) fn no_area(place: &Place, whose: &str) -> Diagnostic {
     Diagnostic::at(
         place,
         format!("an absolute value needs the area of {whose}"),

@@ -470,7 +470,7 @@ impl Work<'_, '_> {
         let mut pulse = |now: f64| told(done.mul_add(CALCIUM_MS, now), all * CALCIUM_MS);
         let curves = curves(population, control, self.wanted, self.probe, &mut pulse);
         self.done += 1.0;
-        curves.map_err(|trouble| super::outcome::failure(trouble, 0.0))
+        curves.map_err(|trouble| super::outcome::failure(trouble, "before the sweep was done"))
     }
 }
 

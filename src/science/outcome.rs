@@ -239,7 +239,7 @@ impl Span {
         let probe = Probe::of(scene, execution.kernel);
         let mut at_work = |now| told(self.at_ms + now);
         let predictions = intersect::predict(&regulations, &probe, &mut at_work)
-            .map_err(|trouble| failure(trouble, self.at_ms))?;
+            .map_err(|trouble| failure(trouble, "before the intersections were found"))?;
         let mut outcome = Outcome {
             at_ms: self.at_ms,
             until_ms: self.until_ms,
@@ -427,15 +427,15 @@ fn wrong(message: String, help: &str) -> Failure {
     Failure::Input(Diagnostic::new(message).help(help).into())
 }
 
-/// The failure of a prediction from `at_ms` on.
-pub(super) fn failure(trouble: Trouble, at_ms: f64) -> Failure {
+/// The failure of a prediction; `when` it was if it was broken off.
+pub(super) fn failure(trouble: Trouble, when: &str) -> Failure {
     match trouble {
         Trouble::Run(error) => error.into(),
         Trouble::Kinetics(error) => wrong(error.to_string(), "see `homarus check`"),
-        Trouble::Stopped => stopped(at_ms),
+        Trouble::Stopped => Failure::Stopped(when.to_owned()),
     }
 }
 
 fn stopped(now_ms: f64) -> Failure {
-    Failure::Stopped(format!("{} s", now_ms / 1000.0))
+    Failure::Stopped(format!("at {} s of model time", now_ms / 1000.0))
 }

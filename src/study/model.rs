@@ -24,6 +24,8 @@ pub struct Study {
     pub about: String,
     /// Where the question comes from.
     pub source: String,
+    /// The file as it is, but for byte order mark and line ends; without what the command line sets.
+    pub text: String,
     /// The scenes that networks are made of; their own protocol and windows end with the fork.
     pub bases: Vec<Scene>,
     /// Scalars and settings of every base, before the start.

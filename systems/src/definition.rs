@@ -111,6 +111,28 @@ pub struct ChannelDefinition {
     pub parameters: Vec<(String, f64)>,
 }
 
+impl ChannelDefinition {
+    /// The channel with every time constant multiplied by `factor` (1), every rate divided by it.
+    #[must_use]
+    pub fn slowed(mut self, factor: f64) -> Self {
+        let slow = |rate: &mut Expression| {
+            let fast = std::mem::replace(rate, Expression::constant(0.0));
+            *rate = Expression::quotient(fast, Expression::constant(factor));
+        };
+        for gate in &mut self.gates {
+            match &mut gate.kinetics {
+                GateKinetics::Relaxation { tau, .. } => {
+                    *tau = Expression::product(vec![Expression::constant(factor), tau.clone()]);
+                }
+                GateKinetics::Rates { alpha, beta } => [alpha, beta].into_iter().for_each(slow),
+            }
+        }
+        let transitions = self.scheme.iter_mut().flat_map(|s| &mut s.transitions);
+        transitions.for_each(|transition| slow(&mut transition.rate));
+        self
+    }
+}
+
 /// What calcium influx is reckoned from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Influx {
