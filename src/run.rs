@@ -22,7 +22,7 @@ use crate::{
         recorder::Recorder,
         summary::{self, Conductances, Populations, Status, Summary},
     },
-    rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
+    rhythm::{Finished, Measures, RhythmSpec, Stream, Thresholds, WindowReport},
     scene::{
         Diagnostics,
         model::{Cell, Integrator, NegativeConductance, Scene},
@@ -403,6 +403,7 @@ fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
             reference: rhythm.reference,
             min_spikes: rhythm.min_spikes,
             order: rhythm.order.as_deref(),
+            thresholds: Thresholds::default(),
         })
         .collect()
 }

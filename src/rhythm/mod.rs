@@ -28,9 +28,9 @@ pub use bursts::{Burst, GapMeasures, bursts, counted, gap_measures, whole_bursts
 pub use cycles::{Cycle, Cycles, MAX_CYCLE_MS};
 pub use measures::{PublishedBursts, published_burst_measures, published_frequency};
 pub use pattern::Pattern;
-pub use phase::{circular_mean, onset_phases, resultant};
+pub use phase::{circular_mean, onset_phases, phase_difference, phased_onsets, resultant};
 pub use stream::{Finished, Stream};
-pub use verdict::{MAX_PERIOD_CV, MIN_LOCK, MIN_PHASES, Verdict};
+pub use verdict::{MAX_PERIOD_CV, MIN_LOCK, MIN_PHASES, Thresholds, Verdict};
 
 use statistics::finite;
 
@@ -94,6 +94,8 @@ pub struct RhythmSpec<'a> {
     pub min_spikes: usize,
     /// Expected cyclic order of onset phases. A reference that is not listed comes first.
     pub order: Option<&'a [usize]>,
+    /// How steady it must be to count as there.
+    pub thresholds: Thresholds,
 }
 
 /// Rule of a cell's `frequency_hz` and `burstiness_hz2`.

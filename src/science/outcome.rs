@@ -13,9 +13,12 @@ use homarus_systems::{
 };
 use serde::Serialize;
 
-use super::intersect::{
-    self, Place, Prediction, Probe, Regulation, Trouble, WORK_MS, conductances, forget, observe,
-    states,
+use super::{
+    intersect::{
+        self, Place, Prediction, Probe, Regulation, Trouble, WORK_MS, conductances, forget,
+        observe, states,
+    },
+    statistics::median,
 };
 use crate::{
     execution::{self, Execution},
@@ -411,16 +414,6 @@ fn comparisons(cells: &[Cell]) -> Vec<Comparison> {
         }
     });
     compared.collect()
-}
-
-/// Median; NaN of nothing.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        n => 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]),
-    }
 }
 
 fn wrong(message: String, help: &str) -> Failure {

@@ -2,11 +2,19 @@
 //! file, its members are run, each is judged against its control, and what came of them is written.
 
 pub mod axes;
+pub mod bisect;
+pub mod compare;
 pub mod design;
 pub mod file;
 pub mod journal;
+pub mod judgement;
 pub mod model;
 pub mod observed;
+pub mod outcome;
 mod overrides;
+pub mod response;
+pub mod return_map;
 pub mod sobol;
+pub mod summary;
 mod table;
+pub mod verdict;
