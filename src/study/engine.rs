@@ -382,7 +382,7 @@ impl<'s> Work<'s> {
 
     /// Works until nothing is left to do.
     fn work(&self, sender: &Sender) {
-        let runner = Runner::new(self.study, self.plan, self.kernel, self.watch);
+        let mut runner = Runner::new(self.study, self.plan, self.kernel, self.watch);
         let judges: Vec<Judge> = (0..self.study.bases.len())
             .map(|base| Judge::of(self.study, base))
             .collect();
@@ -391,7 +391,10 @@ impl<'s> Work<'s> {
             if let Some((open, site)) = &mut own {
                 if let Some(job) = open.next() {
                     let judge = &judges[open.fork.run.base as usize];
-                    if self.job(&runner, judge, open, site, job, sender).is_err() {
+                    if self
+                        .job(&mut runner, judge, open, site, job, sender)
+                        .is_err()
+                    {
                         return;
                     }
                     continue;
@@ -399,7 +402,7 @@ impl<'s> Work<'s> {
                 self.close(open);
             }
             own = match self.next() {
-                Next::Settle(run) => match self.settle(&runner, run, sender) {
+                Next::Settle(run) => match self.settle(&mut runner, run, sender) {
                     Ok(own) => own,
                     Err(_) => return,
                 },
@@ -447,7 +450,7 @@ impl<'s> Work<'s> {
     /// Runs a network to the fork and opens it; one that fails ends here with all its members.
     fn settle(
         &self,
-        runner: &Runner,
+        runner: &mut Runner,
         run: Run,
         sender: &Sender,
     ) -> Result<Option<(Arc<Open>, Site)>, Failure> {
@@ -490,7 +493,7 @@ impl<'s> Work<'s> {
     /// Runs a branch, judges it and hands it over.
     fn job(
         &self,
-        runner: &Runner,
+        runner: &mut Runner,
         judge: &Judge,
         open: &Open,
         site: &mut Site,
@@ -557,12 +560,7 @@ impl<'s> Work<'s> {
     }
 
     fn record(&self, fork: &Fork, judgement: Judgement, observed: &Observed) -> Record {
-        Record::of(
-            self.study,
-            fork.run.base as usize,
-            judgement,
-            observed,
-        )
+        Record::of(self.study, fork.run.base as usize, judgement, observed)
     }
 }
 
@@ -572,16 +570,18 @@ fn bisected(
     mut values: Vec<Option<Value>>,
     run: &mut dyn FnMut(&[Option<Value>]) -> Result<(Judgement, Observed), Failure>,
 ) -> Result<(Judgement, Observed), Failure> {
-    let found = study.axes.iter().enumerate().find_map(|(axis, bisected)| {
-        match bisected.values {
+    let found = study
+        .axes
+        .iter()
+        .enumerate()
+        .find_map(|(axis, bisected)| match bisected.values {
             Values::Bisect {
                 from,
                 to,
                 tolerance,
             } => Some((axis, Bisection::new(from, to, tolerance))),
             _ => None,
-        }
-    });
+        });
     let Some((axis, mut bisection)) = found else {
         return run(&values);
     };
@@ -602,7 +602,5 @@ fn bisected(
 fn send(sender: &Sender, number: u64, record: &Record) -> Result<(), Failure> {
     let payload = record.bytes().map_err(Failure::Member)?;
     // Nobody takes it where the disk has failed.
-    sender
-        .send((number, payload))
-        .map_err(|_| Failure::Stopped)
+    sender.send((number, payload)).map_err(|_| Failure::Stopped)
 }

@@ -36,7 +36,7 @@ use super::{
     axes::{self, Times},
     design::{Plan, Run},
     model::{Moment, Settle, Study, Timed, Value},
-    networks,
+    networks::{Recipe, Settings},
     observed::Observed,
 };
 
@@ -64,7 +64,8 @@ impl Watch {
     }
 
     fn ran(&self, ms: f64) {
-        self.run_us.fetch_add((ms * 1000.0) as u64, Ordering::Relaxed);
+        self.run_us
+            .fetch_add((ms * 1000.0) as u64, Ordering::Relaxed);
     }
 }
 
@@ -145,12 +146,14 @@ pub struct Site {
     scalars: Vec<Option<Address>>,
 }
 
-/// Branches of networks of a study.
+/// Runs networks of a study and their branches.
 pub struct Runner<'s> {
     study: &'s Study,
     plan: &'s Plan,
     kernel: Kernel,
     watch: &'s Watch,
+    /// By base: made with its first network.
+    recipes: Vec<Option<Recipe<'s>>>,
 }
 
 impl<'s> Runner<'s> {
@@ -161,6 +164,7 @@ impl<'s> Runner<'s> {
             plan,
             kernel,
             watch,
+            recipes: study.bases.iter().map(|_| None).collect(),
         }
     }
 
@@ -168,8 +172,10 @@ impl<'s> Runner<'s> {
     ///
     /// # Errors
     /// It cannot be made, leaves all sense or does not settle in time; or it was broken off.
-    pub fn fork(&self, run: Run) -> Result<(Fork, Site), Failure> {
-        let mut scene = networks::scene(self.study, self.plan, &run)?;
+    pub fn fork(&mut self, run: Run) -> Result<(Fork, Site), Failure> {
+        let values = self.plan.settings(run.setting);
+        let settings = Settings::of(self.study, &run, &values).map_err(Diagnostics::from)?;
+        let mut scene = settings.scene(self.study);
         let latest_ms = match self.study.settle {
             Settle::For(ms) => ms,
             Settle::Until { at_most_ms, .. } => at_most_ms,
@@ -181,7 +187,7 @@ impl<'s> Runner<'s> {
         scene.samples.clear();
         // Nothing ends at the fork: it lies between two stretches.
         scene.duration_ms = latest_ms + Course::of(self.study, 0.0).end.max(scene.step_ms);
-        let mut site = self.site(&scene)?;
+        let mut site = self.site(&scene, &run)?;
         let fork_ms = match self.study.settle {
             Settle::For(ms) => {
                 site.follow([(ms - self.study.before_ms, ms)]);
@@ -216,14 +222,20 @@ impl<'s> Runner<'s> {
         Ok((fork, site))
     }
 
-    /// The network of a fork once more, for another worker.
-    ///
-    /// # Errors
-    /// None that [`Runner::fork`] did not have.
-    pub fn site(&self, scene: &Scene) -> Result<Site, Failure> {
+    /// The network of a run, ready to start; `scene` has the settings of the run.
+    fn site(&mut self, scene: &Scene, run: &Run) -> Result<Site, Failure> {
         let mut simulation = spawn::spawn(scene)?;
         simulation.world.init_resource::<ThroughTicks>();
         simulation.world.insert_resource(self.kernel);
+        let base = run.base as usize;
+        let recipe = match &mut self.recipes[base] {
+            Some(recipe) => recipe,
+            none => none.insert(Recipe::new(self.study, base, simulation.names())?),
+        };
+        let values = self.plan.settings(run.setting);
+        recipe
+            .apply(run, &values, &mut simulation)
+            .map_err(Diagnostics::from)?;
         let names = simulation.names();
         let scalar = |path: &str| match names.scalars(path).as_deref() {
             Ok([address]) => Some(*address),
@@ -236,12 +248,12 @@ impl<'s> Runner<'s> {
         })
     }
 
-    /// As [`Runner::site`], of a fork.
+    /// The network of a fork once more, for another worker.
     ///
     /// # Errors
-    /// See there.
-    pub fn another_site(&self, fork: &Fork) -> Result<Site, Failure> {
-        self.site(&fork.scene)
+    /// None that [`Runner::fork`] did not have.
+    pub fn another_site(&mut self, fork: &Fork) -> Result<Site, Failure> {
+        self.site(&fork.scene, &fork.run)
     }
 
     /// Runs until every rhythm is steady, then through the window before the fork; gives the time of
@@ -283,7 +295,7 @@ impl<'s> Runner<'s> {
     ///
     /// # Errors
     /// It was broken off.
-    pub fn control(&self, fork: &Fork, site: &mut Site) -> Result<Observed, Failure> {
+    pub fn control(&mut self, fork: &Fork, site: &mut Site) -> Result<Observed, Failure> {
         self.branch(fork, site, &[])
     }
 
@@ -292,7 +304,7 @@ impl<'s> Runner<'s> {
     /// # Errors
     /// The values make no protocol, or it was broken off.
     pub fn member(
-        &self,
+        &mut self,
         fork: &Fork,
         site: &mut Site,
         branch: usize,
@@ -322,7 +334,7 @@ impl<'s> Runner<'s> {
 
     /// Runs a branch in which entries act.
     fn branch(
-        &self,
+        &mut self,
         fork: &Fork,
         site: &mut Site,
         entries: &[model::Entry],
@@ -458,7 +470,7 @@ impl Site {
     /// Puts the network to the fork, with entries and windows to come.
     fn go_to(
         &mut self,
-        runner: &Runner,
+        runner: &mut Runner,
         fork: &Fork,
         entries: &[model::Entry],
     ) -> Result<(), Failure> {
@@ -478,7 +490,7 @@ impl Site {
                 // What acts at the start acts before anything is derived from it.
                 let mut scene = fork.scene.clone();
                 scene.protocol.extend(entries.iter().cloned());
-                *self = runner.site(&scene)?;
+                *self = runner.site(&scene, &fork.run)?;
             }
         }
         let world = &mut self.simulation.world;

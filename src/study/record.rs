@@ -108,7 +108,7 @@ impl Record {
     /// # Errors
     /// It cannot be written so; in words.
     pub fn bytes(&self) -> Result<Vec<u8>, String> {
-        postcard::to_stdvec(self).map_err(|error| error.to_string())
+        postcard::to_extend(self, Vec::new()).map_err(|error| error.to_string())
     }
 
     /// From what the journal kept.

@@ -22,6 +22,7 @@ use super::{
     judgement::{Figures, RhythmJudgement},
     model::{self, Moment, Study, Values},
     record::{Cell, Cycle, PATTERNS, Record},
+    summary::{self, Summary},
     verdict::{self, Word},
 };
 
@@ -93,7 +94,7 @@ pub struct Told {
     pub failed: u64,
 }
 
-/// Writes `members`, and `cells` and `cycles` if the study asks for them.
+/// Writes `members` and `summary`, and `cells` and `cycles` if the study asks for them.
 ///
 /// # Errors
 /// The disk refuses, or a record is damaged.
@@ -118,6 +119,8 @@ pub fn write(
         Table::create(columns, &origin, parquet, csv)
     };
     let mut members = table("members", layout.columns.clone())?;
+    let mut summary = Summary::of(study);
+    let mut rows = table("summary", layout.summary_columns(study, &summary))?;
     let mut cells = match study.tables.cells {
         true => Some(table("cells", layout.cell_columns())?),
         false => None,
@@ -135,6 +138,11 @@ pub fn write(
         let axes = layout.axes(study, plan, row);
         let base = base_of(row);
         members.row(layout.row(study, number, row, &record, &axes))?;
+        if let Row::Member(member) = row {
+            for row in summary.add(&member, &record.judgement) {
+                layout.summary_row(study, plan, &summary, &row, &mut rows)?;
+            }
+        }
         if let Some(cells) = &mut cells {
             cell_rows(cells, &layout.scene_cells[base], number, &record)?;
         }
@@ -142,8 +150,13 @@ pub fn write(
             cycle_rows(cycles, &layout, base, number, &record)?;
         }
     }
+    for row in summary.finish() {
+        layout.summary_row(study, plan, &summary, &row, &mut rows)?;
+    }
     members.finish()?;
     settle(folder, "members", csv)?;
+    rows.finish()?;
+    settle(folder, "summary", csv)?;
     for (name, table) in [("cells", cells), ("cycles", cycles)] {
         if let Some(table) = table {
             table.finish()?;
@@ -238,20 +251,14 @@ impl Layout {
 
     /// The values of the axes of a row; none of a control's but those that make networks.
     fn axes(&self, study: &Study, plan: &Plan, row: Row) -> Vec<Held> {
-        let values = match row {
-            Row::Member(member) => plan.values(member.setting, member.point),
-            Row::Control(run) => plan.settings(run.setting),
-        };
-        let held = |(axis, value): (&model::Axis, Option<model::Value>)| match value {
-            None => Held::Null,
-            Some(model::Value::Number(number)) if is_number(axis) => Held::Number(number),
-            Some(model::Value::Number(number)) => Held::Text(number.to_string()),
-            Some(model::Value::Text(text)) => Held::Text(text),
-            Some(model::Value::Texts(texts)) => Held::Text(texts.join(" ")),
-        };
-        study.axes.iter().zip(values).map(held).collect()
+        held(
+            study,
+            match row {
+                Row::Member(member) => plan.values(member.setting, member.point),
+                Row::Control(run) => plan.settings(run.setting),
+            },
+        )
     }
-
     /// A row of `members`.
     fn row<'r>(
         &self,
@@ -272,6 +279,41 @@ impl Layout {
             values[*place] = own;
         }
         values
+    }
+
+    /// Columns of `summary`.
+    fn summary_columns(&self, study: &Study, summary: &Summary) -> Vec<Column> {
+        let mut columns = vec![base_column(study), branch_column(study)];
+        columns.extend(axis_columns(study));
+        let about = "network whose realisations the row is over; none: over the networks";
+        columns.push(Column::new("network", "1", Kind::Count, about).nullable());
+        let rhythms = Kind::Word(self.rhythm_names.clone());
+        columns.push(Column::new("rhythm", "", rhythms, "rhythm"));
+        columns.extend(summary.columns());
+        columns
+    }
+
+    /// A row of `summary`.
+    fn summary_row(
+        &self,
+        study: &Study,
+        plan: &Plan,
+        summary: &Summary,
+        row: &summary::Row,
+        table: &mut Table<Part>,
+    ) -> io::Result<()> {
+        let axes = held(study, plan.values(row.setting, row.point));
+        let branch = (!study.branches.is_empty()).then_some(row.branch as u32);
+        let mut values = vec![
+            Value::Word(row.base as u32),
+            branch.map_or(Value::Null, Value::Word),
+        ];
+        values.extend(axes.iter().map(Held::value));
+        values.push(row.network.map_or(Value::Null, Value::Count));
+        let rhythms = &self.scene_rhythms[row.base as usize];
+        values.push(Value::Word(rhythms[row.rhythm]));
+        values.extend(summary.values(row));
+        table.row(values)
     }
 
     fn cell_columns(&self) -> Vec<Column> {
@@ -308,7 +350,12 @@ impl Layout {
         let count = |name, about| Column::new(name, "1", Kind::Count, about);
         vec![
             count("member", "member, as in `members`"),
-            Column::new("rhythm", "", Kind::Word(self.rhythm_names.clone()), "rhythm"),
+            Column::new(
+                "rhythm",
+                "",
+                Kind::Word(self.rhythm_names.clone()),
+                "rhythm",
+            ),
             Column::new("cell", "", Kind::Word(self.cell_names.clone()), "cell"),
             count("k", "number of the burst in its cell"),
             number("on_ms", "ms", "first spike, from the fork"),
@@ -318,6 +365,28 @@ impl Layout {
             number("phase", "1", "onset in the cycle of the reference cell").nullable(),
             count("n_spikes", "spikes in it"),
         ]
+    }
+}
+
+/// Values of all axes as columns have them.
+fn held(study: &Study, values: Vec<Option<model::Value>>) -> Vec<Held> {
+    let held = |(axis, value): (&model::Axis, Option<model::Value>)| match value {
+        None => Held::Null,
+        Some(model::Value::Number(number)) if is_number(axis) => Held::Number(number),
+        Some(model::Value::Number(number)) => Held::Text(number.to_string()),
+        Some(model::Value::Text(text)) => Held::Text(text),
+        Some(model::Value::Texts(texts)) => Held::Text(texts.join(" ")),
+    };
+    study.axes.iter().zip(values).map(held).collect()
+}
+
+impl Held {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Held::Null => Value::Null,
+            Held::Number(number) => Value::Number(*number),
+            Held::Text(text) => Value::Text(text),
+        }
     }
 }
 
@@ -347,31 +416,49 @@ fn is_number(axis: &model::Axis) -> bool {
     }
 }
 
-fn common_columns(study: &Study) -> Vec<Column> {
+fn base_column(study: &Study) -> Column {
     let bases: Vec<&str> = study.bases.iter().map(|base| base.name.as_str()).collect();
-    let branches: Vec<&str> = study.branches.iter().map(|(name, _)| name.as_str()).collect();
-    let count = |name, about| Column::new(name, "1", Kind::Count, about);
-    let word = |name, words: &[&str], about| {
-        Column::new(name, "", Kind::Word(Words::new(words)), about)
-    };
-    let mut columns = vec![
-        count("member", "number of the member; controls come last"),
-        word("base", &bases, "scene the network is made of"),
-        word("branch", &branches, "alternative of the protocol").nullable(),
-        count("network", "number of the draw, or row of the table"),
-        count("realisation", "run of the network"),
-        Column::new("control", "", Kind::Flag, "whether nothing was done to it"),
-    ];
-    columns.extend(study.axes.iter().map(|axis| {
+    let words = Kind::Word(Words::new(&bases));
+    Column::new("base", "", words, "scene the network is made of")
+}
+
+fn branch_column(study: &Study) -> Column {
+    let branches = study.branches.iter().map(|(name, _)| name.as_str());
+    let words = Kind::Word(Words::new(&branches.collect::<Vec<_>>()));
+    Column::new("branch", "", words, "alternative of the protocol").nullable()
+}
+
+fn axis_columns(study: &Study) -> impl Iterator<Item = Column> {
+    study.axes.iter().map(|axis| {
         let kind = match is_number(axis) {
             true => Kind::Number,
             false => Kind::Text,
         };
         Column::new(&axis.name, "", kind, "axis of the design").nullable()
-    }));
-    columns.push(word("status", &["ok", "failed"], "whether it ran to its end"));
+    })
+}
+
+/// Columns that rows of all bases have.
+fn common_columns(study: &Study) -> Vec<Column> {
+    let count = |name, about| Column::new(name, "1", Kind::Count, about);
+    let word =
+        |name, words: &[&str], about| Column::new(name, "", Kind::Word(Words::new(words)), about);
+    let mut columns = vec![
+        count("member", "number of the member; controls come last"),
+        base_column(study),
+        branch_column(study),
+        count("network", "number of the draw, or row of the table"),
+        count("realisation", "run of the network"),
+        Column::new("control", "", Kind::Flag, "whether nothing was done to it"),
+    ];
+    columns.extend(axis_columns(study));
+    columns.push(word(
+        "status",
+        &["ok", "failed"],
+        "whether it ran to its end",
+    ));
     columns.push(Column::new("error", "", Kind::Text, "why it failed").nullable());
-    let number = |name, unit, about| Column::new(name, unit, Kind::Number, about).nullable();
+    let number = |name: &str, unit, about| Column::new(name, unit, Kind::Number, about).nullable();
     columns.push(number("fork_ms", "ms", "model time of the fork"));
     for (_, window) in MOMENTS {
         for measure in &study.measures {
@@ -434,11 +521,7 @@ fn common_values<'r>(
         Value::Count(run.realisation),
         Value::Flag(matches!(row, Row::Control(_))),
     ];
-    values.extend(axes.iter().map(|value| match value {
-        Held::Null => Value::Null,
-        Held::Number(number) => Value::Number(*number),
-        Held::Text(text) => Value::Text(text),
-    }));
+    values.extend(axes.iter().map(Held::value));
     values.push(Value::Word(u32::from(judgement.error.is_some())));
     values.push(text(judgement.error.as_deref()));
     values.push(record.fork_ms.into());
@@ -523,9 +606,11 @@ fn own_columns(base: &Scene) -> Vec<Column> {
             let about = "coefficient of variation of the period";
             columns.push(number(&format!("{at}.period_cv"), "1", about));
             columns.push(number(&format!("{at}.ca_mean_um"), "µM", "mean calcium"));
-            columns.extend(others.iter().map(|cell| {
-                number(&format!("{at}.{}.phase", of(cell)), "1", "mean onset phase")
-            }));
+            columns.extend(
+                others.iter().map(|cell| {
+                    number(&format!("{at}.{}.phase", of(cell)), "1", "mean onset phase")
+                }),
+            );
             columns.extend(others.iter().map(|cell| {
                 let about = "resultant length of its onset phases";
                 number(&format!("{at}.{}.lock", of(cell)), "1", about)
@@ -541,9 +626,11 @@ fn own_columns(base: &Scene) -> Vec<Column> {
             let about = "change of the period against the control";
             columns.push(number(&format!("{at}.period_percent"), "%", about));
             columns.push(number(&format!("{at}.ca_um"), "µM", "change of calcium"));
-            columns.extend(others.iter().map(|cell| {
-                number(&format!("{at}.{}.phase", of(cell)), "1", "change of phase")
-            }));
+            columns.extend(
+                others.iter().map(|cell| {
+                    number(&format!("{at}.{}.phase", of(cell)), "1", "change of phase")
+                }),
+            );
             columns.extend(cells.iter().map(|cell| {
                 let about = "change of the duty cycle";
                 number(&format!("{at}.{}.duty", of(cell)), "1", about)
@@ -662,7 +749,9 @@ fn cycle_rows(
             Value::Number(on_ms),
             Value::Number(off_ms),
             period_ms.into(),
-            period_ms.map(|period_ms| (off_ms - on_ms) / period_ms).into(),
+            period_ms
+                .map(|period_ms| (off_ms - on_ms) / period_ms)
+                .into(),
             phase.into(),
             Value::Count(u64::from(n_spikes)),
         ])?;
