@@ -17,6 +17,7 @@ mod progress;
 mod run;
 mod setting;
 mod step_study;
+mod study;
 mod table;
 mod verify;
 
@@ -47,6 +48,7 @@ enum Verb {
     Verify(verify::Arguments),
     Intersect(intersect::Arguments),
     Bench(bench::Arguments),
+    Study(study::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(arguments) => verify::run(arguments),
         Verb::Intersect(arguments) => intersect::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Study(arguments) => study::run(arguments),
     };
     match outcome {
         Ok(code) => code,

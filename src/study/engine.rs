@@ -40,6 +40,8 @@ const WAITING: usize = 1024;
 const SYNC: Duration = Duration::from_secs(1);
 /// Wall time between two looks at what the user wants.
 const LOOK: Duration = Duration::from_millis(50);
+/// Wall time for which the first network is run before an estimate.
+const MOMENT: Duration = Duration::from_millis(500);
 /// Cells from which one network is worth all threads.
 const WORTH_ALL: usize = 4_000;
 
@@ -122,6 +124,43 @@ impl Numbers {
     }
 }
 
+/// What a study takes, before it is run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Model time (ms), at most.
+    pub model_ms: f64,
+    /// Wall time (s), as fast as the first network runs.
+    pub wall_s: f64,
+    /// Workers beside each other.
+    pub workers: usize,
+}
+
+/// Runs the first network for a moment, and estimates what all of them take.
+///
+/// # Errors
+/// The network cannot be made or run; the system does not give the threads.
+pub fn estimate(
+    study: &Study,
+    plan: &Plan,
+    execution: &Execution,
+) -> Result<Result<Estimate, Failure>, NoThreads> {
+    let (workers, inner) = workers(study, execution);
+    let counts = plan.counts();
+    let (settle_ms, branch_ms) = lengths(study);
+    let branches = 1.0 + branches(study) * counts.branches_of_run() as f64;
+    let model_ms = counts.runs() as f64 * (settle_ms + branches * branch_ms);
+    let watch = Watch::default();
+    let pace = pool(inner)?.install(|| {
+        let mut runner = Runner::new(study, plan, execution.kernel, &watch);
+        runner.pace(plan.run(0), MOMENT)
+    });
+    Ok(pace.map(|ms_per_s| Estimate {
+        model_ms,
+        wall_s: model_ms / ms_per_s / workers as f64,
+        workers,
+    }))
+}
+
 /// Model time (ms) that a run to the fork takes, and each of its branches; the longest if it varies.
 pub fn lengths(study: &Study) -> (f64, f64) {
     let settle = match study.settle {
@@ -144,7 +183,8 @@ pub fn branches(study: &Study) -> f64 {
     bisected.unwrap_or(1.0)
 }
 
-/// Runs every member that the journal lacks.
+/// Runs every member that the journal lacks. `is_there` is asked now and then whether the journal
+/// still has its name.
 ///
 /// # Errors
 /// The system does not give the threads.
@@ -153,6 +193,7 @@ pub fn run(
     plan: &Plan,
     execution: &Execution,
     journal: &mut Journal,
+    is_there: &dyn Fn() -> io::Result<()>,
     pulse: &mut Pulse,
 ) -> Result<Ending, NoThreads> {
     let numbers = Numbers::of(plan);
@@ -182,6 +223,7 @@ pub fn run(
         let mut desk = Desk {
             work: &work,
             journal,
+            is_there,
             all_ms,
             synced: Instant::now(),
         };
@@ -204,6 +246,7 @@ fn workers(study: &Study, execution: &Execution) -> (usize, usize) {
 struct Desk<'a> {
     work: &'a Work<'a>,
     journal: &'a mut Journal,
+    is_there: &'a dyn Fn() -> io::Result<()>,
     all_ms: f64,
     synced: Instant,
 }
@@ -247,6 +290,8 @@ impl Desk<'_> {
         if last || self.synced.elapsed() > SYNC {
             self.synced = Instant::now();
             self.journal.sync()?;
+            // A file that somebody removed takes what is written to nowhere.
+            (self.is_there)()?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 use std::{
     ops::ControlFlow,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
 };
 
 use bevy_ecs::world::World;
@@ -254,6 +255,27 @@ impl<'s> Runner<'s> {
     /// None that [`Runner::fork`] did not have.
     pub fn another_site(&mut self, fork: &Fork) -> Result<Site, Failure> {
         self.site(&fork.scene, &fork.run)
+    }
+
+    /// Runs a network for so much wall time, and gives the model time that goes by in a second (ms).
+    ///
+    /// # Errors
+    /// It cannot be made, or leaves all sense.
+    pub fn pace(&mut self, run: Run, wall: Duration) -> Result<f64, Failure> {
+        let values = self.plan.settings(run.setting);
+        let settings = Settings::of(self.study, &run, &values).map_err(Diagnostics::from)?;
+        let mut scene = settings.scene(self.study);
+        scene.windows.clear();
+        scene.samples.clear();
+        scene.duration_ms = 1e9 * scene.step_ms;
+        let mut site = self.site(&scene, &run)?;
+        let start = Instant::now();
+        let mut to_ms = 0.0;
+        while start.elapsed() < wall {
+            to_ms += LOOK_MS;
+            site.run_to(to_ms, self.watch)?;
+        }
+        Ok(to_ms / start.elapsed().as_secs_f64())
     }
 
     /// Runs until every rhythm is steady, then through the window before the fork; gives the time of

@@ -29,6 +29,9 @@ use super::{
 /// Cells of a rhythm up to which `members` tells each one's phase and duty cycle.
 const LISTED: usize = 32;
 
+/// Columns of `cells`.
+const CELL_COLUMNS: usize = 15;
+
 /// Columns of `members` that are there in every study.
 const COMMON: [&str; 9] = [
     "member",
@@ -85,6 +88,19 @@ pub fn check(study: &Study) -> Result<(), Diagnostics> {
         true => Ok(()),
         false => Err(errors),
     }
+}
+
+/// Room (bytes) that a member takes in the tables, about: numbers that are there do not shrink much.
+/// Bursts in `cycles` come on top.
+pub fn bytes(study: &Study) -> f64 {
+    const NUMBER: f64 = 8.0;
+    let columns = Layout::of(study).columns.len() as f64;
+    let cells = study.bases.iter().map(|base| base.cells.len()).max();
+    let rows = match study.tables.cells {
+        true => (3 * cells.unwrap_or_default()) as f64,
+        false => 0.0,
+    };
+    NUMBER * (columns + rows * CELL_COLUMNS as f64)
 }
 
 /// What was found while the tables were written.
