@@ -422,13 +422,29 @@ fn thresholds(study: &str) -> Vec<Setting> {
 fn blockades() {
     /// Model time (ms) of the studies before the blockade.
     const SWITCHED_MS: f64 = 150_000.0;
-    let cases: [(&str, &[(f64, usize)], f64, f64, [f64; 2]); 4] = [
-        ("H", &[(0.03, 98)], 0.01, 5243.0, [125.0, 1.0]),
-        ("CaT", &[(0.03, 70), (0.05, 85)], 0.05, 3211.0, [125.0, 1.0]),
-        ("KCa", &[(0.03, 65), (0.05, 80)], 0.05, 1502.0, [125.0, 1.0]),
-        ("Na", &[(0.001, 100)], 0.01, f64::NAN, [63.6, 5.0]),
+    // Without CaT neurons stop on different branches by the step: of 100 neurons 68 lie within 3 % at
+    // 0.025 ms, 83 at 0.01 and 88 at 0.005.
+    let cases: [(&str, f64, &[(f64, usize)], f64, f64, [f64; 2]); 4] = [
+        ("H", 0.025, &[(0.03, 98)], 0.01, 5243.0, [125.0, 1.0]),
+        (
+            "CaT",
+            0.01,
+            &[(0.03, 70), (0.05, 85)],
+            0.05,
+            3211.0,
+            [125.0, 1.0],
+        ),
+        (
+            "KCa",
+            0.025,
+            &[(0.03, 65), (0.05, 80)],
+            0.05,
+            1502.0,
+            [125.0, 1.0],
+        ),
+        ("Na", 0.025, &[(0.001, 100)], 0.01, f64::NAN, [63.6, 5.0]),
     ];
-    for (channel, bounds, medians, burstiness, [calcium, near]) in cases {
+    for (channel, step_ms, bounds, medians, burstiness, [calcium, near]) in cases {
         let file = format!("conductances_blockade_{channel}.csv");
         let (Some(start), Some(wanted)) = (before_blockade(), published(&file)) else {
             return;
@@ -446,7 +462,7 @@ fn blockades() {
             window.from_ms -= SWITCHED_MS;
             window.to_ms -= SWITCHED_MS;
         }
-        let study = study(scene, &wanted.channels, 0.025);
+        let study = study(scene, &wanted.channels, step_ms);
         let compared = study.compare(&wanted, &[50]);
         for (near, least) in bounds {
             compared.tell(&name, *near);
