@@ -27,6 +27,7 @@ use crate::{
         engine::{self, Ending},
         file,
         folder::{Folder, Manifest, Refusal, Status},
+        journal::Journal,
         member,
         model::Study,
         results,
