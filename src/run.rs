@@ -493,7 +493,7 @@ fn mean_calcium(world: &World, window: usize, cell: usize, now_ms: f64) -> Optio
     windows.get(window)?.mean(cell, now_ms)
 }
 
-fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
+pub(crate) fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
     let rhythms = scene.rhythms.iter();
     rhythms
         .map(|rhythm| RhythmSpec {

@@ -18,6 +18,7 @@ mod run;
 mod scan;
 mod setting;
 mod step_study;
+mod study;
 mod study_page;
 mod table;
 mod verify;
@@ -49,6 +50,7 @@ enum Verb {
     Verify(verify::Arguments),
     Intersect(intersect::Arguments),
     Bench(bench::Arguments),
+    Study(study::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(arguments) => verify::run(arguments),
         Verb::Intersect(arguments) => intersect::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Study(arguments) => study::run(arguments),
     };
     match outcome {
         Ok(code) => code,
