@@ -15,9 +15,11 @@ mod new;
 mod overview;
 mod progress;
 mod run;
+mod scan;
 mod setting;
 mod step_study;
 mod study;
+mod study_page;
 mod table;
 mod verify;
 
@@ -101,6 +103,10 @@ pub fn main() -> ExitCode {
         }
         Err(Failure::Threads(error)) => {
             message(&format!("homarus: {error}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Members(what)) => {
+            message(&format!("homarus: {what}\n"));
             ExitCode::from(1)
         }
         Err(Failure::Stopped(when)) => {

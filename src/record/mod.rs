@@ -6,6 +6,7 @@ pub mod manifest;
 pub mod reading;
 pub mod recorder;
 pub mod sampling;
+pub mod snapshot;
 pub mod staging;
 pub mod summary;
 pub mod table;

@@ -46,6 +46,7 @@ use homarus_systems::definition::{CellDefinition, SynapseKind};
 
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
+    document::Difference,
     model::Scene,
     network::{Asked, Size, TableFile},
     shipped::{Kind, Shipped, shipped},

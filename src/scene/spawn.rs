@@ -73,7 +73,7 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     }
     simulation.world.insert_resource(built.thrown);
     simulation.groups(scene.all_groups());
-    preset(&mut simulation, scene)?;
+    set(&mut simulation, scene)?;
     observe(&mut simulation, scene)?;
     intervene(&mut simulation, scene)?;
     Ok(simulation)
@@ -95,16 +95,28 @@ fn observe(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics
 
 /// Enters the protocol, unless the network could not go along with it.
 fn intervene(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
-    let protocol = paths::protocol(scene, simulation.names())?;
-    paths::rehearse(&protocol, simulation.names(), &simulation.world)?;
+    let entries = acts(simulation, scene, &scene.protocol)?;
+    simulation.world.insert_resource(Protocol::new(entries));
+    Ok(())
+}
+
+/// What entries, those of a scene or others, are for the engine, by time.
+///
+/// # Errors
+/// A path that names nothing, kinetics that no table can hold.
+pub fn acts(
+    simulation: &Simulation,
+    scene: &Scene,
+    entries: &[Entry],
+) -> Result<Vec<protocol::Entry>, Diagnostics> {
+    let resolved = paths::entries(scene, simulation.names(), entries)?;
+    paths::rehearse(&resolved, simulation.names(), &simulation.world)?;
     let timed = |(entry, actions): (&Entry, Vec<Action>)| {
         let at_ms = entry.at_ms;
         let timed = move |action| protocol::Entry { at_ms, action };
         actions.into_iter().map(timed)
     };
-    let entries = protocol.into_iter().flat_map(timed).collect();
-    simulation.world.insert_resource(Protocol::new(entries));
-    Ok(())
+    Ok(resolved.into_iter().flat_map(timed).collect())
 }
 
 /// The error for `what` whose kinetics no table can hold.
@@ -112,8 +124,11 @@ pub(super) fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnost
     Diagnostic::at(place, format!("{what}: {error}")).label("its kinetics cannot be tabulated")
 }
 
-/// Sets what the scene sets by path, so that whatever is derived from start values follows.
-fn preset(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
+/// Sets what the scene sets by path; before the start, whatever is derived from start values follows.
+///
+/// # Errors
+/// A path that names nothing, a value that the scalar cannot have.
+pub fn set(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
     for (targets, value) in paths::set(scene, simulation.names())? {
         for address in targets.single {
             simulation.preset(address, value).map_err(|e| {

@@ -242,9 +242,14 @@ pub(super) mod tests {
 
     /// A study of the half-centre, whose bursts the tests make up: fork at 5 s, windows of 4 s.
     pub fn study(more: &str) -> Study {
+        blocked("0.5", more)
+    }
+
+    /// The same with a blockade of its own.
+    pub fn blocked(by: &str, more: &str) -> Study {
         let text = format!(
             "Study(format: 1, about: \"a\", source: \"s\", base: \"half_centre\", settle_ms: 5000, \
-             before_ms: 5000, protocol: [(at_ms: 0, block: \"*.H\", by: 0.5)], \
+             before_ms: 5000, protocol: [(at_ms: 0, block: \"*.H\", by: {by})], \
              during: (skip_ms: 1000, for_ms: 9000), \
              undo: [(at_ms: 0, block: \"*.H\", by: 0)], after: (skip_ms: 1000, for_ms: 9000), {more})"
         );
@@ -377,7 +382,7 @@ pub(super) mod tests {
     fn measures_and_outcomes() {
         let study = study(
             "measures: [\"cells.A.bursts\", \"rhythms.all.B.phase\"], outcomes: [\
-             (name: \"slower\", measure: \"cells.A.bursts\", at: \"during\", below: 0.85, of: \"before\"),\
+             (name: \"slower\", measure: \"cells.A.bursts\", at: \"during\", below: 0.95, of: \"before\"),\
              (name: \"slower\", measure: \"cells.A.bursts\", at: \"during\", above: 5),\
              (name: \"period\", measure: \"rhythms.all.period_ms\", at: \"during\", above: 1)]",
         );
@@ -390,7 +395,7 @@ pub(super) mod tests {
         let silent = [(400.0, 0.5), (0.0, 0.0), (400.0, 0.5)];
         assert_eq!(outcomes(silent), [Some(false), None]);
         let told = judge(&study, 0, None, &pair(&study, slower)).measures;
-        assert_eq!(told[1][0], Some(17.0));
+        assert_eq!(told[1][0], Some(18.0));
         assert!((told[1][1].unwrap() - 0.5).abs() < 1e-9);
     }
 

@@ -859,7 +859,11 @@ mod tests {
 
     #[test]
     fn a_row_a_point_over_networks_with_survival_along_the_axis() {
-        let study = judgement::tests::study("axes: { \"b\": [0, 0.5, 1] }, networks: (count: 4)");
+        let study = judgement::tests::blocked(
+            "Axis(\"b\")",
+            "axes: { \"b\": [0, 0.5, 1] }, \
+             networks: (count: 4, vary: [Relative(path: \"*.*.gbar\", by: 0.1)])",
+        );
         // Network k is lost at value k alone, so that it comes back later.
         let rows = rows(&study, [4, 1, 3], |[network, _, point]| {
             match network == point {
@@ -882,7 +886,8 @@ mod tests {
     #[test]
     fn realisations_are_judged_together() {
         let study = judgement::tests::study(
-            "networks: (count: 2), realisations: (count: 4, vary: [Absolute(path: \"*.V\", by: 0.005)])",
+            "networks: (count: 2, vary: [Relative(path: \"*.*.gbar\", by: 0.1)]), \
+             realisations: (count: 4, vary: [Absolute(path: \"*.V\", by: 0.005)])",
         );
         // Mirror phases in the first network; the second is lost in three of four.
         let rows = rows(&study, [2, 4, 1], |at| match at {

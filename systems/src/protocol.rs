@@ -71,6 +71,7 @@ pub enum Action {
         /// Which bulk.
         bulk: usize,
         /// Places in it.
+        #[serde(with = "crate::shared")]
         edges: Arc<[u32]>,
         /// The path they were asked for by.
         path: String,

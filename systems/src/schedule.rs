@@ -296,6 +296,11 @@ impl Clock {
         }
     }
 
+    /// Grid point of control tick `k`, the one at 0 being the first.
+    pub fn tick(&self, k: u64) -> u64 {
+        self.grid_from(k as f64 * self.control)
+    }
+
     /// Grid point of the next control tick.
     fn next_tick(&self) -> u64 {
         self.grid_from((self.ticks + 1) as f64 * self.control)

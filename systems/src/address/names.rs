@@ -145,6 +145,7 @@ pub struct BulkScalar {
     /// Which bulk.
     pub bulk: usize,
     /// Places in the bulk, ascending.
+    #[serde(with = "crate::shared")]
     pub edges: Arc<Vec<u32>>,
     /// Scalar.
     pub scalar: EdgeScalar,
