@@ -442,7 +442,7 @@ impl<'s> Summary<'s> {
         self.at = Some(*at);
         let scene = &self.study.bases[at.base as usize];
         let rhythms = scene.rhythms.len();
-        if at.point % self.swept == 0 {
+        if at.point.is_multiple_of(self.swept) {
             self.alive = vec![true; rhythms];
         }
         let together = self.study.realisations.is_some();
