@@ -12,7 +12,6 @@ use super::{
     interrupt::Interrupt,
     message, output,
     progress::{Kind, clock},
-    table::significant,
     wrong,
 };
 use crate::{
@@ -91,6 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Some(help),
         )
     })?;
+    engine::check(&study, &plan)?;
     if arguments.dry_run {
         return dry_run(arguments, &study, &plan, &execution);
     }
@@ -244,23 +244,27 @@ fn dry_run(
         output(&format!("{told:#}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let factors = [
+        (counts.bases, "bases"),
+        (counts.settings, "settings"),
+        (counts.networks, "networks"),
+        (counts.realisations, "realisations"),
+        (counts.branches_of_run(), "branches"),
+    ];
+    let factors = factors.iter().filter(|(n, _)| *n > 1);
+    let factors: Vec<String> = factors.map(|(n, what)| format!("{n} {what}")).collect();
     output(&format!(
-        "{}: {} members, and {} controls\n\
-         \x20 {} networks x {} realisations x {} settings x {} bases, {} branches of each\n\
-         \x20 {} of model time at most, about {} with {} at once\n\
-         \x20 about {} MB of disk, and as much for the journal while it runs\n",
+        "{}: {} members ({}) and {} controls\n\
+         {} of model time at most, about {} with {} at once\n\
+         about {} MB of disk, and as much for the journal while it runs\n",
         study.name,
         counts.members(),
+        factors.join(" x "),
         counts.runs(),
-        counts.networks,
-        counts.realisations,
-        counts.settings,
-        counts.bases,
-        counts.branches_of_run(),
         clock(estimate.model_ms / 1000.0),
         clock(estimate.wall_s),
         estimate.workers,
-        significant(bytes / 1e6),
+        three_digits(bytes / 1e6),
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -422,15 +426,25 @@ impl Shown {
 fn text(field: &Field) -> String {
     match field {
         Field::Null => "–".to_owned(),
-        Field::Number(number) => {
-            let text = significant(*number);
-            match text.contains('.') && !text.contains('e') {
-                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-                false => text,
-            }
-        }
+        Field::Number(number) => three_digits(*number),
         Field::Count(count) => count.to_string(),
         Field::Flag(flag) => flag.to_string(),
         Field::Text(text) => text.clone(),
+    }
+}
+
+/// A number with three significant digits, and no zeros behind them.
+fn three_digits(x: f64) -> String {
+    let magnitude = match x {
+        0.0 => 0.0,
+        x => x.abs().log10().floor(),
+    };
+    if !(-3.0..6.0).contains(&magnitude) {
+        return format!("{x:.2e}");
+    }
+    let text = format!("{x:.*}", (2.0 - magnitude).max(0.0) as usize);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
     }
 }

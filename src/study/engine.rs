@@ -20,7 +20,10 @@ use std::{
 
 use rayon::ThreadPoolBuilder;
 
-use crate::execution::{Execution, NoThreads, cores, pool};
+use crate::{
+    execution::{Execution, NoThreads, cores, pool},
+    scene::{Diagnostic, Diagnostics},
+};
 
 use super::{
     bisect::Bisection,
@@ -29,6 +32,7 @@ use super::{
     judgement::{Judge, Judgement},
     member::{self, Failure, Fork, Runner, Site, Watch},
     model::{Settle, Study, Value, Values},
+    networks::Settings,
     observed::Observed,
     record::Record,
 };
@@ -181,6 +185,41 @@ pub fn branches(study: &Study) -> f64 {
         _ => None,
     });
     bisected.unwrap_or(1.0)
+}
+
+/// Refuses a fork between two control ticks, where regulation lags behind.
+///
+/// # Errors
+/// The time of the fork is no multiple of the control interval of a base.
+pub fn check(study: &Study, plan: &Plan) -> Result<(), Diagnostics> {
+    let Settle::For(settle_ms) = study.settle else {
+        return Ok(());
+    };
+    let mut errors = Diagnostics::default();
+    for base in 0..study.bases.len() as u64 {
+        let run = Run {
+            base,
+            ..Run::default()
+        };
+        let settings = Settings::of(study, &run, &plan.settings(0))?;
+        let control_ms = settings.control_ms;
+        let off_ms = settle_ms - (settle_ms / control_ms).round() * control_ms;
+        if off_ms.abs() > 1e-6 * settings.step_ms {
+            let name = &study.bases[base as usize].name;
+            errors.push(
+                Diagnostic::new(format!(
+                    "the fork at {settle_ms} ms lies between two control ticks of `{name}`"
+                ))
+                .help(format!(
+                    "give `settle_ms` a multiple of its `control_ms`, {control_ms}"
+                )),
+            );
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(errors),
+    }
 }
 
 /// Runs every member that the journal lacks. `is_there` is asked now and then whether the journal

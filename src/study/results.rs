@@ -32,35 +32,6 @@ const LISTED: usize = 32;
 /// Columns of `cells`.
 const CELL_COLUMNS: usize = 15;
 
-/// Columns of `members` that are there in every study.
-const COMMON: [&str; 9] = [
-    "member",
-    "base",
-    "branch",
-    "network",
-    "realisation",
-    "control",
-    "status",
-    "error",
-    "fork_ms",
-];
-
-/// Columns besides these that rows of other tables begin with.
-const OTHERS: [&str; 12] = [
-    "window",
-    "rhythm",
-    "cell",
-    "k",
-    "critical",
-    "critical_fate",
-    "critical_from",
-    "critical_to",
-    "critical_runs",
-    "response_period_ms",
-    "response_error",
-    "pattern",
-];
-
 /// The windows and their words.
 const MOMENTS: [(Moment, &str); 3] = [
     (Moment::Before, "before"),
@@ -71,18 +42,29 @@ const MOMENTS: [(Moment, &str); 3] = [
 /// Refuses axes and outcomes whose column would have the name of another.
 ///
 /// # Errors
-/// Every axis with such a name.
+/// Every axis and outcome with such a name.
 pub fn check(study: &Study) -> Result<(), Diagnostics> {
+    let layout = Layout::of(study);
+    let tables = [
+        layout.columns.clone(),
+        layout.summary_columns(study, &Summary::of(study)),
+    ];
+    let taken = |name: &str| {
+        let of = |columns: &Vec<Column>| columns.iter().filter(|c| c.name == name).count() > 1;
+        tables.iter().any(of)
+    };
     let mut errors = Diagnostics::default();
-    let taken = |name: &str| COMMON.contains(&name) || OTHERS.contains(&name);
     for axis in study.axes.iter().filter(|axis| taken(&axis.name)) {
         let message = format!("an axis cannot be called `{}`", axis.name);
-        let error = Diagnostic::at(&axis.origin, message).label("a column of the tables");
+        let error = Diagnostic::at(&axis.origin, message).label("the tables have such a column");
         errors.push(error.help("the name of an axis becomes a column: give it another"));
     }
-    for outcome in study.outcome_names().into_iter().filter(|n| taken(n)) {
+    let is_axis = |name: &str| study.axes.iter().any(|axis| axis.name == name);
+    let outcomes = study.outcome_names().into_iter();
+    for outcome in outcomes.filter(|name| taken(name) && !is_axis(name)) {
         let message = format!("an outcome cannot be called `{outcome}`");
-        errors.push(Diagnostic::new(message).help("its name becomes a column of `members`"));
+        let error = Diagnostic::new(message);
+        errors.push(error.help("its name becomes a column, and the tables have one: give another"));
     }
     match errors.is_empty() {
         true => Ok(()),
