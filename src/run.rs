@@ -55,6 +55,9 @@ pub enum Failure {
     /// The user broke off; when that was.
     #[error("stopped {0}")]
     Stopped(String),
+    /// Of several runs not all came to a good end: how many, in words.
+    #[error("{0}")]
+    Members(String),
     /// The bundle cannot be written; nothing of it is left.
     #[error("the bundle cannot be written: {0}")]
     Bundle(io::Error),
@@ -490,7 +493,7 @@ fn mean_calcium(world: &World, window: usize, cell: usize, now_ms: f64) -> Optio
     windows.get(window)?.mean(cell, now_ms)
 }
 
-fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
+pub(crate) fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
     let rhythms = scene.rhythms.iter();
     rhythms
         .map(|rhythm| RhythmSpec {

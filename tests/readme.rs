@@ -1,7 +1,7 @@
 //! What README says, holds: its scenes run as printed, its channel works beside a scene, the names
 //! it mentions ship. (Its Rust example is a documentation test.)
 
-use homarus::{run, scene};
+use homarus::{run, scene, study};
 
 const README: &str = include_str!("../README.md");
 
@@ -65,6 +65,44 @@ fn the_channels_work_beside_a_scene() {
     let outcome = run::run(&scene);
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(outcome.unwrap().model_ms >= 100.0);
+}
+
+#[test]
+fn the_study_is_read_as_printed() {
+    let text = &blocks("ron")[4];
+    let study = study::file::read_text(text, "h.ron", None).unwrap_or_else(|e| panic!("{e}"));
+    let counts = study.counts().unwrap();
+    assert_eq!((counts.runs(), counts.members()), (10, 10 * 6 * 2));
+    // What the tables mention beside it can be written.
+    for (from, to) in [
+        (
+            "settle_ms: 3_000",
+            "settle: (cycles: 10, within: 0.02, at_most_ms: 60_000)",
+        ),
+        (
+            "Linear(from: 0, to: 1, count: 6)",
+            "Bisect(from: 0, to: 1, tolerance: 0.01)",
+        ),
+        ("[\"A\", \"*\"]", "Cells(\"*\")"),
+        ("Relative(path: \"*.*.gbar\", by: 0.05)", "Seed(from: 1)"),
+        (
+            "Relative(path: \"*.*.gbar\", by: 0.05)",
+            "Uniform(path: \"*.V\", from: -65, to: -55)",
+        ),
+        (
+            "    measures",
+            "    design: LatinHypercube(count: 100), measures",
+        ),
+        ("    measures", "    design: Sobol(count: 128), measures"),
+        (
+            "    measures",
+            "    realisations: (count: 16, vary: [Absolute(path: \"*.V\", by: 0.005)]), measures",
+        ),
+    ] {
+        let text = text.replacen(from, to, 1);
+        let read = study::file::read_text(&text, "h.ron", None);
+        read.unwrap_or_else(|e| panic!("{e}"));
+    }
 }
 
 #[test]

@@ -68,13 +68,14 @@ fn every_shipped_network_shows_what_it_expects() {
     println!("skipped: the studies, which `homarus verify --all` runs");
 }
 
-/// A study is a scene: it is checked, and reads back as it is resolved.
+/// A study is checked; one that is a scene says what it must show.
 #[test]
 fn every_study_is_sound() {
     for study in shipped().into_iter().filter(|s| s.kind == Kind::Study) {
         let checked = homarus(&["check", &study.name]);
         assert_eq!(checked.status.code(), Some(0), "{}", study.name);
-        assert!(study.text.contains("expect: ["), "{}", study.name);
+        let judged = study.text.contains("expect: [") || study.verb() == Some("study");
+        assert!(judged, "{}", study.name);
     }
 }
 

@@ -177,6 +177,11 @@ fn shipped(what: Option<What>) -> Result<(), Failure> {
         for entry in entries {
             text.push_str(&format!("  {:width$}  {}\n", entry.name, entry.about));
             text.push_str(&format!("  {:width$}  source: {}\n", "", entry.source));
+            if let (Kind::Study, Some(verb)) = (kind, entry.verb()) {
+                // What a scene must show is what makes it a study.
+                let verb = if verb == "run" { "verify" } else { verb };
+                text.push_str(&format!("  {:width$}  homarus {verb} {}\n", "", entry.name));
+            }
         }
     }
     output(&text)

@@ -17,8 +17,11 @@ mod overview;
 mod progress;
 mod replay;
 mod run;
+mod scan;
 mod setting;
 mod step_study;
+mod study;
+mod study_page;
 mod table;
 mod verify;
 
@@ -51,6 +54,7 @@ enum Verb {
     Replay(replay::Arguments),
     Diff(diff::Arguments),
     Bench(bench::Arguments),
+    Study(study::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(arguments) => replay::run(arguments),
         Verb::Diff(arguments) => diff::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Study(arguments) => study::run(arguments),
     };
     match outcome {
         Ok(code) => code,
@@ -104,6 +109,10 @@ pub fn main() -> ExitCode {
         }
         Err(Failure::Threads(error)) => {
             message(&format!("homarus: {error}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Members(what)) => {
+            message(&format!("homarus: {what}\n"));
             ExitCode::from(1)
         }
         Err(Failure::Stopped(when)) => {

@@ -68,19 +68,19 @@ const UNITS: [&str; 7] = ["%", "ms", "mS/cm²", "µM", "mV", "MB", "min"];
 
 /// Rows of a title and a text, wrapped.
 #[derive(Default)]
-struct Page(Vec<[String; 2]>);
+pub(super) struct Page(Vec<[String; 2]>);
 
 impl Page {
     /// A row; a title that the row before has already is not repeated.
-    fn row(&mut self, title: &str, text: &str) {
+    pub fn row(&mut self, title: &str, text: &str) {
         self.0.push([title.to_owned(), text.to_owned()]);
     }
 
-    fn gap(&mut self) {
+    pub fn gap(&mut self) {
         self.row("", "");
     }
 
-    fn text(self) -> String {
+    pub fn text(self) -> String {
         let mut table = Table::new();
         table
             .load_preset(presets::NOTHING)
@@ -104,7 +104,7 @@ impl Page {
 }
 
 /// A whole number, its thousands apart.
-fn thousands(n: f64) -> String {
+pub(super) fn thousands(n: f64) -> String {
     let digits = format!("{n:.0}");
     let mut text = String::new();
     for (k, digit) in digits.chars().enumerate() {

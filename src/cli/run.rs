@@ -9,7 +9,8 @@ use clap::Args;
 use homarus_systems::assembly::RunError;
 
 use super::{
-    execution, interrupt::Interrupt, message, output, progress::Kind, setting, step_study, table,
+    execution, interrupt::Interrupt, message, output, progress::Kind, scan, setting, step_study,
+    table,
 };
 use crate::{
     course::{Course, Origin},
@@ -28,7 +29,8 @@ use crate::{
   homarus run half_centre --set 'A->B.g=0.4' --duration-ms 5000
   homarus run half_centre -o half_centre.bundle --sample '*.V:1'
   homarus run half_centre -o first --snapshot-at 4000
-  homarus run --from first/snapshot-4000.snap --set 'A->B.g=0' --duration-ms 9000")]
+  homarus run --from first/snapshot-4000.snap --set 'A->B.g=0' --duration-ms 9000
+  homarus run half_centre --scan '*->*.g=0..1/11'")]
 pub(super) struct Arguments {
     /// A .ron file, or the name of a shipped scene (`homarus list networks`). With `--from` it may be
     /// left out: the snapshot holds its scene.
@@ -79,6 +81,11 @@ pub(super) struct Arguments {
     /// minutes, by the reference integrator; print how far what it shows depends on the step.
     #[arg(long, conflicts_with_all = ["out", "integrator", "from"])]
     step_study: bool,
+    /// Instead, run the scene once for each value, `PATH=a..b/n` (both ends included) or
+    /// `PATH=v1,v2,…`, members side by side on all cores; print one JSON object a member, one a line.
+    /// Several make a grid, the last going round fastest; repeatable.
+    #[arg(long, value_name = "PATH=VALUES", conflicts_with_all = ["out", "from", "step_study", "progress"])]
+    scan: Vec<String>,
     /// How progress is told on stderr: a bar in a terminal, JSON lines, or not at all.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     progress: Kind,
@@ -94,7 +101,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let quiet = arguments.quiet;
     let execution = arguments.execution.execution(quiet)?;
     let mut notes = Vec::new();
-    let (scene, from) = scene(arguments, &mut notes)?;
+    if !arguments.scan.is_empty() {
+        let scans = scan::read(&arguments.scan, &arguments.set)?;
+        return scan::run(&scans, &execution, &|more, notes| {
+            Ok(scene(arguments, &[&arguments.set, more].concat(), notes)?.0)
+        });
+    }
+    let (scene, from) = scene(arguments, &arguments.set, &mut notes)?;
     if arguments.step_study {
         return step_study::run(step_study::Request {
             scene,
@@ -159,9 +172,10 @@ pub(super) fn unreadable(error: Unreadable) -> Failure {
     Diagnostics::from(Diagnostic::new(error.to_string()).help(error.help())).into()
 }
 
-/// The scene with everything the command line says, and what its run goes on from.
+/// The scene with everything the command line says and what is `set`, and what its run goes on from.
 fn scene(
     arguments: &Arguments,
+    set: &[String],
     notes: &mut Vec<String>,
 ) -> Result<(Scene, Option<Origin>), Failure> {
     let flags = [
@@ -170,20 +184,20 @@ fn scene(
         ("control_ms", arguments.control_ms.is_some()),
         ("seed", arguments.seed.is_some()),
     ];
-    setting::only_once(&arguments.set, &flags)?;
+    setting::only_once(set, &flags)?;
     let mut from = arguments.from.as_deref().map(origin).transpose()?;
     let mut scene = match (&arguments.scene, &from) {
         (None, Some(origin)) => {
-            setting::no_sizes(&arguments.set)?;
+            setting::no_sizes(set)?;
             origin.snapshot.scene()?
         }
-        (scene, _) => setting::read(scene.as_deref().unwrap_or_default(), &arguments.set)?,
+        (scene, _) => setting::read(scene.as_deref().unwrap_or_default(), set)?,
     };
     let own = match from {
         Some(_) => mem::take(&mut scene.set),
         None => Vec::new(),
     };
-    setting::apply(&mut scene, &arguments.set, notes)?;
+    setting::apply(&mut scene, set, notes)?;
     if let Some(origin) = &mut from {
         // What is set acts on the state, not on the start of the scene.
         origin.set = mem::replace(&mut scene.set, own);

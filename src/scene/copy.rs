@@ -61,16 +61,21 @@ fn copy(kind: Kind, name: &str, copies: &mut Vec<Copy>) {
     }
 }
 
-/// The entries of a file's `include`.
+/// The entries of a file's `include`, or the bases of a study, in the order of the text.
 fn includes(root: &Node) -> Vec<Node> {
     let Value::Struct(_, fields) = &root.value else {
         return Vec::new();
     };
-    let field = fields.iter().find(|(key, _)| key.text == "include");
-    match field.map(|(_, node)| &node.value) {
-        Some(Value::List(items)) => items.clone(),
+    let naming = ["include", "base", "bases"];
+    let nodes = fields
+        .iter()
+        .filter(|(key, _)| naming.contains(&key.text.as_str()));
+    let names = nodes.flat_map(|(_, node)| match &node.value {
+        Value::List(items) => items.clone(),
+        Value::Text(_) => vec![node.clone()],
         _ => Vec::new(),
-    }
+    });
+    names.collect()
 }
 
 fn name_of(node: &Node) -> &str {

@@ -26,10 +26,15 @@ pub(crate) struct Stream(ChaCha8Rng);
 impl Stream {
     /// The stream of `path`.
     pub fn new(seed: u64, path: &str) -> Self {
+        Self::keyed(seed, place(path))
+    }
+
+    /// The stream of the path whose number this is.
+    pub fn keyed(seed: u64, place: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(key);
-        rng.set_stream(place(path));
+        rng.set_stream(place);
         Stream(rng)
     }
 

@@ -7,6 +7,7 @@ use include_dir::{Dir, File, include_dir};
 use super::{
     definitions::file_fields,
     diagnostic::Diagnostics,
+    library::kind_of,
     source::Source,
     syntax::{self, Value},
 };
@@ -75,6 +76,20 @@ pub struct Shipped {
     pub source: String,
     /// The file itself.
     pub text: &'static str,
+}
+
+impl Shipped {
+    /// The verb of the command line that runs it, if it can be run: a study of [`Kind::Study`] may be
+    /// a scene with what it must show, or a `Study(…)`.
+    pub fn verb(&self) -> Option<&'static str> {
+        let mut errors = Diagnostics::default();
+        let root = syntax::parse(&Source::new(&self.name, self.text), &mut errors)?;
+        match kind_of(&root, &mut errors)? {
+            Kind::Study => Some("study"),
+            Kind::Network => Some("run"),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that ships, by kind and then by name.

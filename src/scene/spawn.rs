@@ -95,16 +95,28 @@ fn observe(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics
 
 /// Enters the protocol, unless the network could not go along with it.
 fn intervene(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
-    let protocol = paths::protocol(scene, simulation.names())?;
-    paths::rehearse(&protocol, simulation.names(), &simulation.world)?;
+    let entries = acts(simulation, scene, &scene.protocol)?;
+    simulation.world.insert_resource(Protocol::new(entries));
+    Ok(())
+}
+
+/// What entries, those of a scene or others, are for the engine, by time.
+///
+/// # Errors
+/// A path that names nothing, kinetics that no table can hold.
+pub fn acts(
+    simulation: &Simulation,
+    scene: &Scene,
+    entries: &[Entry],
+) -> Result<Vec<protocol::Entry>, Diagnostics> {
+    let resolved = paths::entries(scene, simulation.names(), entries)?;
+    paths::rehearse(&resolved, simulation.names(), &simulation.world)?;
     let timed = |(entry, actions): (&Entry, Vec<Action>)| {
         let at_ms = entry.at_ms;
         let timed = move |action| protocol::Entry { at_ms, action };
         actions.into_iter().map(timed)
     };
-    let entries = protocol.into_iter().flat_map(timed).collect();
-    simulation.world.insert_resource(Protocol::new(entries));
-    Ok(())
+    Ok(resolved.into_iter().flat_map(timed).collect())
 }
 
 /// The error for `what` whose kinetics no table can hold.

@@ -117,6 +117,12 @@ fn every_shipped_file_reads_and_says_what_it_is() {
             Kind::Channel => library.channel(&key, &mut errors).map(|_| name.clone()),
             Kind::Synapse => library.synapse(&key, &mut errors).map(|kind| kind.name),
             Kind::Cell => library.cell(&key, &mut errors).map(|cell| cell.name),
+            Kind::Study if file.verb() == Some("study") => {
+                match crate::study::file::read(name, &[]) {
+                    Ok(study) => Some(study.name),
+                    Err(errors) => panic!("{errors}"),
+                }
+            }
             Kind::Network | Kind::Study => match read(name) {
                 Ok(scene) => Some(scene.name),
                 Err(errors) => panic!("{errors}"),

@@ -1,6 +1,6 @@
 //! The axes of a study: the values of each, and what becomes of a protocol entry that refers to them.
 
-use std::ops::RangeInclusive;
+use std::{fmt, ops::RangeInclusive};
 
 use homarus_systems::{
     address::{Names, PathError},
@@ -72,6 +72,16 @@ impl Values {
             }
             Values::Bisect { .. } => return None,
         })
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Text(text) => f.write_str(text),
+            Value::Texts(paths) => f.write_str(&paths.join(" + ")),
+        }
     }
 }
 

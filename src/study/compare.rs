@@ -100,9 +100,9 @@ impl Median {
     ///
     /// The interval is the percentile bootstrap: the medians of [`RESAMPLES`] resamples, between the
     /// 50th from below and the 50th from above (BCa is of no use here: the jackknife behind its
-    /// acceleration fails for a median, Efron & Tibshirani 1993, section 11.6). It reaches 95 % from
-    /// about ten values on; five values cannot hold the median of what they are drawn from more often
-    /// than in 15 of 16 cases.
+    /// acceleration fails for a median, Efron & Tibshirani 1993, section 11.6). Of few values it is
+    /// somewhat narrow: 15 hold the median of what they are drawn from in about 92 % of cases, and
+    /// five values cannot in more than 94 %.
     ///
     /// The stream of random numbers is that of `seed` and `key`, so an interval depends on nothing
     /// but the values and these.
@@ -259,10 +259,12 @@ mod tests {
         }
     }
 
-    /// Of 1000 samples of a skewed distribution with a known median, 95 % of the intervals hold it.
+    /// Of 1000 samples of a skewed distribution with a known median. An interval ends at values, and
+    /// with 15 of them those that hold the median in 88.2 % and 96.5 % of cases are next to each other
+    /// (1 - 2 P(Bin(15, 1/2) <= 4) and <= 3).
     #[test]
     fn intervals_hold_the_median_as_often_as_they_say() {
-        for n in [15, 40] {
+        for (n, wanted) in [(15, 870..=975), (100, 930..=970)] {
             let covered = (0..1000).filter(|trial| {
                 let mut stream = Stream::new(11, &format!("{n} {trial}"));
                 let draw = |_| -math::ln(1.0 - stream.unit());
@@ -272,7 +274,7 @@ mod tests {
                 median.low.unwrap() <= truth && truth <= median.high.unwrap()
             });
             let covered = covered.count();
-            assert!((925..=980).contains(&covered), "{n}: {covered}");
+            assert!(wanted.contains(&covered), "{n}: {covered}");
         }
     }
 

@@ -17,6 +17,9 @@ use crate::scene::draw::Stream;
 use super::model::{Axis, Design, Networks, Study, Value};
 use super::sobol;
 
+/// More members than this are asked about before they run.
+pub const MANY_MEMBERS: u64 = 10_000_000;
+
 /// Where a member stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Coordinates {

@@ -20,7 +20,7 @@ use crate::{
         names::{self, Role},
         network::Known,
         paths,
-        shipped::{self, Kind},
+        shipped::Kind,
         source::Source,
         syntax::{self, Key, Node, Value as Tree},
         units,
@@ -150,7 +150,6 @@ fn study(
     let mut reader = Reader {
         bases,
         axes: read_axes,
-        axes_known: axes_node.is_some(),
         errors,
     };
     let set = set_node.map_or(Some(Vec::new()), |node| reader.set(node));
@@ -231,13 +230,15 @@ fn study(
         Some(node) => reader.outcomes(node, windows),
         None => Some(Vec::new()),
     };
-    let entries: Vec<&Timed> = protocol
-        .iter()
-        .flatten()
-        .chain(branches.iter().flatten().flat_map(|(_, entries)| entries))
-        .collect();
+    // Where an entry is wrong, nobody knows at what phase it would act.
+    let entries: Option<Vec<&Timed>> = protocol.as_ref().zip(branches.as_ref()).map(
+        |(protocol, branches): (&Vec<Timed>, &Vec<(String, Vec<Timed>)>)| {
+            let alternatives = branches.iter().flat_map(|(_, entries)| entries);
+            protocol.iter().chain(alternatives).collect()
+        },
+    );
     let response = match fields.optional("response") {
-        Some(node) => reader.response(node, &entries).map(Some),
+        Some(node) => reader.response(node, entries.as_deref()).map(Some),
         None => Some(None),
     };
     let tables = match fields.optional("tables") {
@@ -533,8 +534,6 @@ struct Stage {
 struct Reader<'e> {
     bases: Vec<(Scene, Names)>,
     axes: Vec<Read>,
-    /// Whether the study has axes.
-    axes_known: bool,
     errors: &'e mut Diagnostics,
 }
 
@@ -551,10 +550,13 @@ impl Reader<'_> {
         };
         let known = self.axes.iter().map(|read| read.axis.name.as_str());
         let found = index_of(&key, known, "axis", "the study", self.errors);
-        if !self.axes_known && found.is_none() {
-            return Some(None);
-        }
-        if let Some(axis) = found {
+        let near = || {
+            let known = self.axes.iter().map(|read| read.axis.name.as_str());
+            let near = names::nearest(&key.text, known)?;
+            self.axes.iter().position(|read| read.axis.name == near)
+        };
+        // One that is only misspelt here is not called unused, too.
+        if let Some(axis) = found.or_else(near) {
             self.axes[axis].used = true;
         }
         Some(found)
@@ -1254,7 +1256,7 @@ impl Reader<'_> {
         None
     }
 
-    fn response(&mut self, node: &Node, entries: &[&Timed]) -> Option<Response> {
+    fn response(&mut self, node: &Node, entries: Option<&[&Timed]>) -> Option<Response> {
         let mut fields = Fields::of(node, "`response`", self.errors)?;
         let rhythm = fields
             .required("rhythm")
@@ -1264,8 +1266,10 @@ impl Reader<'_> {
             let name = key(node, self.errors)?;
             let known = self.axes.iter().map(|read| read.axis.name.as_str());
             let axis = index_of(&name, known, "axis", "the study", self.errors)?;
-            let is_phase = entries.iter().any(|timed| {
+            let is_phase = entries.is_none_or(|entries| {
+                entries.iter().any(|timed| {
                 matches!(&timed.at, When::Phase { phase: Amount::Axis(of), .. } if *of == axis)
+            })
             });
             if !is_phase {
                 self.errors.push(
@@ -1444,9 +1448,4 @@ fn measure(scene: &Scene, names: &Names, written: &Key) -> Result<Vec<Measure>, 
         }
         _ => Ok(Vec::new()),
     }
-}
-
-/// Names of the studies that ship.
-pub fn shipped_studies() -> impl Iterator<Item = &'static str> {
-    shipped::names(Kind::Study).filter(|name| is_study(name))
 }

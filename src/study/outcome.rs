@@ -97,9 +97,32 @@ impl Outcome {
 /// Whether all rules of one name hold: not if one does not, and else it cannot be said if one of them
 /// cannot be judged (Kleene).
 pub fn held(rules: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    rules.fold(Some(true), |all, rule| match (all, rule) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (None, _) | (_, None) => None,
-        _ => Some(true),
-    })
+    let mut all = Some(true);
+    for rule in rules {
+        match rule {
+            Some(true) => {}
+            Some(false) => return rule,
+            None => all = None,
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held;
+
+    #[test]
+    fn one_rule_that_fails_decides_and_one_that_cannot_be_judged_leaves_it_open() {
+        let cases = [
+            (vec![], Some(true)),
+            (vec![Some(true), Some(true)], Some(true)),
+            (vec![None, Some(true)], None),
+            (vec![None, Some(false)], Some(false)),
+            (vec![Some(false), None], Some(false)),
+        ];
+        for (rules, wanted) in cases {
+            assert_eq!(held(rules.iter().copied()), wanted, "{rules:?}");
+        }
+    }
 }

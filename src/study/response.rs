@@ -483,9 +483,9 @@ mod tests {
             let phases = (0..18).map(|k| f64::from(k) / 20.0);
             Curve::through(phases.map(|phase| (phase, cell.shift(phase, kick)))).unwrap()
         };
-        let (tiny, small, large) = (kicked(1e-5), kicked(2e-5), kicked(0.1));
+        let (tiny, small, large) = (kicked(1e-5), kicked(2e-5), kicked(0.2));
         assert!(nonlinearity((&tiny, 1e-5), (&small, 2e-5)) < 1e-3);
-        assert!(nonlinearity((&tiny, 1e-5), (&large, 0.1)) > 0.1);
+        assert!(nonlinearity((&tiny, 1e-5), (&large, 0.2)) > 0.1);
         for (phase, shift) in tiny.points() {
             let known = cell.infinitesimal(*phase);
             assert!((shift / 1e-5 - known).abs() < 1e-3 * known);
