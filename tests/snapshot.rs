@@ -1,13 +1,26 @@
 //! A snapshot holds the whole state of a network: what goes on from it is, bit for bit, what would
 //! have gone on without it, wherever the cut lies and however the run is carried out; taking one
-//! changes nothing.
+//! changes nothing. Its file is refused, and told why, if it is cut, altered, of another format or of
+//! another scene.
 
 mod helpers;
+mod program;
 
-use std::ops::ControlFlow;
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use helpers::{Folder, network, scene_text, stg};
-use homarus::scene::{Scene, model::Integrator};
+use homarus::{
+    record::reader::{Item, Rows, recorded},
+    scene::{
+        self, Kind, Scene,
+        model::{Action as SceneAction, Integrator},
+        spawn,
+    },
+};
 use homarus_systems::{
     address::read as read_scalar,
     assembly::Simulation,
@@ -20,6 +33,7 @@ use homarus_systems::{
     schedule::{Clock, ThroughTicks},
     snapshot::{Misfit, State},
 };
+use program::{homarus_in, stderr, stdout};
 
 /// A cell of ten channels: sixteen lanes, one of them with a gate of V and Ca that no table serves,
 /// one with a kinetic scheme.
@@ -335,4 +349,449 @@ fn a_state_of_another_network_is_refused() {
     let before = value(&simulation);
     states[0].restore(&mut simulation.world).expect("its own");
     assert_ne!(before, value(&simulation));
+}
+
+/// Every shipped network, with its protocol drawn into the first hundredths of a second so that
+/// entries lie at the cut, in front of it and behind it; through the bytes of a file.
+#[test]
+fn every_shipped_network_goes_on_from_a_snapshot() {
+    let networks = scene::shipped().into_iter();
+    for (k, shipped) in networks.filter(|s| s.kind == Kind::Network).enumerate() {
+        let mut scene = scene::read(&shipped.name).unwrap_or_else(|e| panic!("{e}"));
+        let grid = |ms: f64| (ms / scene.step_ms).round() * scene.step_ms;
+        let (cut_ms, end_ms) = (grid(12.0 + k as f64 * 0.7), grid(30.0));
+        scene.duration_ms = end_ms;
+        scene.windows.clear();
+        scene.expect.clear();
+        scene
+            .protocol
+            .retain(|entry| !matches!(entry.action, SceneAction::Recall { .. }));
+        for (k, entry) in scene.protocol.iter_mut().enumerate() {
+            entry.at_ms = [cut_ms, 0.5 * cut_ms, 1.01 * cut_ms][k % 3];
+        }
+        let mut straight = spawn::spawn(&scene).unwrap_or_else(|e| panic!("{}: {e}", shipped.name));
+        straight.run().expect("a run");
+        let end = numbers(&State::take(&straight.world));
+        let (states, cut) = cut_at(&scene, &[cut_ms], true);
+        assert_eq!(end, numbers(&State::take(&cut.world)), "{}", shipped.name);
+        let bytes = postcard::to_extend(&states[0], Vec::new()).expect("bytes");
+        let state: State = postcard::from_bytes(&bytes).expect("a state");
+        assert_eq!(numbers(&states[0]), numbers(&state), "{}", shipped.name);
+        let mut simulation = network(&scene);
+        simulation.world.insert_resource(Kernel::Portable);
+        state.restore(&mut simulation.world).expect("a state");
+        simulation.run().expect("a run");
+        assert!(
+            end == numbers(&State::take(&simulation.world)),
+            "{} from {cut_ms} ms",
+            shipped.name
+        );
+        assert_eq!(
+            told(&straight, cut_ms),
+            told(&simulation, cut_ms),
+            "{}",
+            shipped.name
+        );
+    }
+}
+
+/// A folder of its own for a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("snapshot-{name}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// Two cells in mutual inhibition; bursts, windows, a ramp and a current lie across 2500 ms, and an
+/// entry lies there.
+const PAIR: &str = r#"Scene(
+    format: 1, duration_ms: 4000, step_ms: 0.025,
+    cells: {
+        "A": (cell: "stg", parameters: { "KCa.tm": 2 }, start: (V: -60), gbar: {
+            "Na": 3951.84, "CaT": 2.913, "CaS": 18.976, "A": 71.02, "KCa": 109.18, "Kd": 137.74, "H": 0.29, "leak": 0.0091,
+        }),
+        "B": (like: "A", start: (V: -55), homeostat: (channels: ["Na", "Kd"], Ca_target: 125)),
+    },
+    edges: [(pre: "A", post: "B", kind: "tanh", g: 0.4), (pre: "B", post: "A", kind: "tanh", g: 0.4)],
+    protocol: [
+        (at_ms: 2000, ramp: "A.Kd.gbar", to: 130, over_ms: 1500),
+        (at_ms: 2400, current: "B", amplitude: 0.5, for_ms: 300),
+        (at_ms: 2500, set: "A->B.g", to: 0.3),
+        (at_ms: 3000, cut: "B->A"),
+    ],
+    samples: [(paths: ["*.V", "*->*.g"], every_ms: 0.37)],
+    windows: [
+        (label: "early", from_ms: 500, to_ms: 1500), (label: "open", from_ms: 1000, to_ms: 3500),
+        (label: "late", from_ms: 2600, to_ms: 4000), (label: "copied", probe_at_ms: 2000, from_ms: 100, to_ms: 600),
+    ],
+    rhythms: [(name: "pair", cells: ["A", "B"], reference: "A")],
+)"#;
+
+#[track_caller]
+fn done(folder: &Path, arguments: &[&str]) -> String {
+    let output = homarus_in(folder, arguments);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{arguments:?}\n{}",
+        stderr(&output)
+    );
+    stdout(&output)
+}
+
+/// stderr of a call that is refused.
+#[track_caller]
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let output = homarus_in(folder, arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    assert_eq!(stdout(&output), "");
+    // Lines of a message are broken to fit.
+    let message = stderr(&output);
+    let words: Vec<&str> = message.split_whitespace().filter(|w| *w != "│").collect();
+    words.join(" ")
+}
+
+fn rows(bundle: &Path, table: &str) -> (Vec<String>, Vec<Vec<Item>>) {
+    let mut rows = Rows::open(&bundle.join(format!("{table}.parquet"))).expect("a table");
+    let mut all = Vec::new();
+    while let Some(row) = rows.next_row().expect("a row") {
+        all.push(row);
+    }
+    (rows.columns, all)
+}
+
+fn number(item: &Item) -> f64 {
+    match item {
+        Item::Number(x) => *x,
+        other => panic!("no number: {other:?}"),
+    }
+}
+
+#[test]
+fn a_continued_run_writes_what_the_straight_run_writes() {
+    let folder = folder("continued");
+    fs::write(folder.join("pair.ron"), PAIR).expect("a file");
+    done(&folder, &["run", "pair.ron", "-o", "plain"]);
+    let cuts = [
+        "--snapshot-at",
+        "2500",
+        "--snapshot-at",
+        "1712.3",
+        "--snapshot-at",
+        "0",
+    ];
+    done(
+        &folder,
+        &[&["run", "pair.ron", "-o", "straight"], &cuts[..]].concat(),
+    );
+    let files = |bundle: &str| {
+        let (recorded, _) = recorded(&folder.join(bundle)).expect("a bundle");
+        let mut files = recorded.files;
+        files.retain(|file| !file.name.ends_with(".snap"));
+        files
+    };
+    assert_eq!(
+        files("plain"),
+        files("straight"),
+        "taking one changes nothing"
+    );
+    let straight = recorded(&folder.join("straight")).expect("a bundle").0;
+    let snapshots: Vec<&str> = straight
+        .files
+        .iter()
+        .map(|file| file.name.as_str())
+        .filter(|name| name.ends_with(".snap"))
+        .collect();
+    assert_eq!(
+        snapshots,
+        [
+            "snapshot-0.snap",
+            "snapshot-1712.3.snap",
+            "snapshot-2500.snap"
+        ]
+    );
+    for (cut_ms, scene, more) in [
+        (2500.0, None, &["--threads", "2"][..]),
+        (1712.3, Some("pair.ron"), &["--kernel", "portable"]),
+        (0.0, None, &[]),
+    ] {
+        let file = format!("straight/snapshot-{cut_ms}.snap");
+        let out = format!("from-{cut_ms}");
+        let mut arguments = vec!["run", "--from", &file, "-o", &out];
+        arguments.extend(scene);
+        arguments.extend(more);
+        done(&folder, &arguments);
+        let (continued, _) = recorded(&folder.join(&out)).expect("a bundle");
+        assert_eq!(straight.windows, continued.windows, "from {cut_ms} ms");
+        assert_eq!(continued.windows.len(), 4);
+        let bundle = folder.join(&out);
+        // Bursts belong to where they were over, which is one gap after their last spike.
+        for (table, column, last_ms, gap_ms) in [
+            ("spikes", "t_ms", cut_ms, 0.0),
+            ("samples", "t_ms", cut_ms, 0.0),
+            ("bursts", "off_ms", cut_ms, 100.0),
+        ] {
+            let (columns, mut wanted) = rows(&folder.join("straight"), table);
+            let place = columns.iter().position(|c| c == column).expect("a column");
+            wanted.retain(|row| number(&row[place]) > last_ms - gap_ms);
+            assert!(!wanted.is_empty());
+            let (_, found) = rows(&bundle, table);
+            assert_eq!(wanted, found, "{table} from {cut_ms} ms");
+        }
+        let (_, mut wanted) = rows(&folder.join("straight"), "events");
+        wanted.retain(|row| number(&row[0]) >= cut_ms);
+        assert_eq!(wanted, rows(&bundle, "events").1, "events from {cut_ms} ms");
+        // Its own snapshot is the same as that of the straight run, too.
+    }
+    // A later snapshot of a continued run is that of the straight run.
+    let file = "straight/snapshot-1712.3.snap";
+    done(
+        &folder,
+        &[
+            "run",
+            "--from",
+            file,
+            "-o",
+            "again",
+            "--snapshot-at",
+            "2500",
+        ],
+    );
+    let name = "snapshot-2500.snap";
+    let list = |bundle: &str| done(&folder, &["list", &format!("{bundle}/{name}")]);
+    assert_eq!(list("straight"), list("again"));
+}
+
+#[test]
+fn adaptive_runs_are_cut_at_control_ticks() {
+    let folder = folder("adaptive");
+    fs::write(folder.join("pair.ron"), PAIR).expect("a file");
+    let run = |more: &[&'static str]| {
+        let run = [
+            "run",
+            "pair.ron",
+            "--integrator",
+            "accurate",
+            "--duration-ms",
+            "600",
+        ];
+        [&run[..], more].concat()
+    };
+    let message = refused(&folder, &run(&["-o", "x", "--snapshot-at", "300.025"]));
+    let wanted = "`--snapshot-at 300.025`: the time is not on the grid of 1 ms control ticks, where the accurate integrator stops";
+    assert!(message.contains(wanted), "{message}");
+    assert!(
+        message.contains("the nearest are 300 and 301 ms"),
+        "{message}"
+    );
+    done(&folder, &run(&["-o", "plain"]));
+    done(&folder, &run(&["-o", "cut", "--snapshot-at", "300"]));
+    done(
+        &folder,
+        &["run", "--from", "cut/snapshot-300.snap", "-o", "on"],
+    );
+    let spikes = |bundle: &str| rows(&folder.join(bundle), "spikes").1;
+    assert_eq!(spikes("plain"), spikes("cut"));
+    let mut wanted = spikes("plain");
+    wanted.retain(|row| number(&row[0]) > 300.0);
+    assert!(!wanted.is_empty());
+    assert_eq!(wanted, spikes("on"));
+}
+
+#[test]
+fn times_at_which_there_is_no_snapshot_are_refused() {
+    let folder = folder("times");
+    fs::write(folder.join("pair.ron"), PAIR).expect("a file");
+    for (at, wanted, help) in [
+        (
+            "100.013",
+            "`--snapshot-at 100.013`: the time is not on the grid of 0.025 ms steps",
+            "the nearest are 100 and 100.025 ms",
+        ),
+        (
+            "5000",
+            "`--snapshot-at 5000`: the run ends at 4000 ms",
+            "give a time up to 4000, or a longer --duration-ms",
+        ),
+        (
+            "-1",
+            "expected a time in ms, 0 or later",
+            "for instance 2500",
+        ),
+    ] {
+        let arguments = ["run", "pair.ron", "-o", "x", "--snapshot-at", at];
+        let message = refused(&folder, &arguments);
+        assert!(message.contains(wanted), "{message}");
+        assert!(message.contains(help), "{message}");
+        assert!(!folder.join("x").exists(), "nothing has run");
+    }
+    let twice = ["--snapshot-at", "10", "--snapshot-at", "10"];
+    let message = refused(
+        &folder,
+        &[&["run", "pair.ron", "-o", "x"], &twice[..]].concat(),
+    );
+    assert!(
+        message.contains("`--snapshot-at 10` is given twice"),
+        "{message}"
+    );
+    let message = refused(&folder, &["run", "pair.ron", "--snapshot-at", "10"]);
+    assert!(message.contains("--out"), "{message}");
+}
+
+#[test]
+fn a_snapshot_that_does_not_do_is_refused() {
+    let folder = folder("refused");
+    fs::write(folder.join("pair.ron"), PAIR).expect("a file");
+    let short = [
+        "run",
+        "pair.ron",
+        "--duration-ms",
+        "60",
+        "-o",
+        "b",
+        "--snapshot-at",
+        "50",
+    ];
+    done(&folder, &short);
+    let whole = fs::read(folder.join("b/snapshot-50.snap")).expect("a snapshot");
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    let mut newer = whole.clone();
+    newer[8] = 2;
+    for (name, bytes, wanted) in [
+        (
+            "cut.snap",
+            &whole[..1000],
+            format!(
+                "the snapshot `cut.snap` is cut short: 1000 of {} bytes are there",
+                whole.len()
+            ),
+        ),
+        (
+            "stub.snap",
+            &whole[..10],
+            "the snapshot `stub.snap` is cut short".to_owned(),
+        ),
+        (
+            "altered.snap",
+            &altered,
+            "the snapshot `altered.snap` has been altered: its content does not match its hash"
+                .to_owned(),
+        ),
+        (
+            "newer.snap",
+            &newer,
+            "`newer.snap` is a snapshot of format 2; homarus 0.1.0 reads format 1".to_owned(),
+        ),
+        (
+            "text.snap",
+            b"Scene()",
+            "`text.snap` is no snapshot of homarus".to_owned(),
+        ),
+    ] {
+        fs::write(folder.join(name), bytes).expect("a file");
+        for verb in [&["run", "--from", name][..], &["list", name]] {
+            let message = refused(&folder, verb);
+            assert!(message.contains(&wanted), "{message}");
+        }
+    }
+    let message = refused(&folder, &["run", "--from", "nowhere.snap"]);
+    assert!(
+        message.contains("`nowhere.snap` cannot be read"),
+        "{message}"
+    );
+    let other = PAIR.replacen("\"Kd\": 137.74", "\"Kd\": 120", 1);
+    fs::write(folder.join("other.ron"), other).expect("a file");
+    let from = ["--from", "b/snapshot-50.snap"];
+    let message = refused(&folder, &[&["run", "other.ron"], &from[..]].concat());
+    for wanted in [
+        "the snapshot `b/snapshot-50.snap` is of another scene: `cells.A.gbar.Kd` is 137.74 in it, 120.0 here",
+        "homarus run --from b/snapshot-50.snap --set A.Kd.gbar=120.0",
+    ] {
+        assert!(message.contains(wanted), "{message}");
+    }
+    for (more, wanted) in [
+        (
+            &["--step-ms", "0.05"][..],
+            "`step_ms` is 0.025 in it, 0.05 here",
+        ),
+        (&["--seed", "7"], "`seed` is 1 in it, 7 here"),
+        (
+            &["--integrator", "accurate"],
+            "`integrator` is \"exponential\" in it, \"accurate\" here",
+        ),
+        (
+            &["--duration-ms", "50"],
+            "is at 50 ms, the run would end at 50 ms",
+        ),
+        (&["--set", "E.count=4"], "would change the network"),
+        (&["--set", "A.K.gbar=4"], "there is no channel"),
+    ] {
+        let message = refused(&folder, &[&["run"], &from[..], more].concat());
+        assert!(message.contains(wanted), "{more:?}: {message}");
+    }
+}
+
+/// What is set with `--from` is set in the state: as if an entry of the protocol had done it.
+#[test]
+fn set_acts_on_the_snapshot() {
+    let folder = folder("set");
+    let with = PAIR.replace(
+        "protocol: [",
+        "protocol: [(at_ms: 300, set: \"A.Kd.gbar\", to: 100),",
+    );
+    fs::write(folder.join("pair.ron"), PAIR).expect("a file");
+    fs::write(folder.join("with.ron"), with).expect("a file");
+    let end = ["--duration-ms", "700"];
+    let run = ["run", "pair.ron", "-o", "b", "--snapshot-at", "300"];
+    done(&folder, &[&run[..], &end].concat());
+    done(
+        &folder,
+        &[&["run", "with.ron", "-o", "with"], &end[..]].concat(),
+    );
+    let from = ["run", "--from", "b/snapshot-300.snap", "-o", "on"];
+    done(
+        &folder,
+        &[&from[..], &["--set", "A.Kd.gbar=100"], &end].concat(),
+    );
+    let spikes = |bundle: &str| {
+        let mut spikes = rows(&folder.join(bundle), "spikes").1;
+        spikes.retain(|row| number(&row[0]) > 300.0);
+        spikes
+    };
+    assert_eq!(spikes("with"), spikes("on"));
+    assert_ne!(spikes("b"), spikes("on"));
+}
+
+#[test]
+fn a_snapshot_can_be_listed() {
+    let folder = folder("listed");
+    fs::write(folder.join("pair.ron"), PAIR).expect("a file");
+    let run = ["run", "pair.ron", "-o", "b", "--snapshot-at", "2100"];
+    done(&folder, &run);
+    let file = "b/snapshot-2100.snap";
+    let all = done(&folder, &["list", file]);
+    for wanted in [
+        "scene       pair",
+        "t_ms        2100",
+        "cells       2",
+        "edges       2",
+    ] {
+        assert!(all.contains(wanted), "{wanted}: {all}");
+    }
+    assert!(all.contains("next at 2400 ms"), "{all}");
+    // The ramp of Kd has come a fifteenth of its way, by its last control tick.
+    let kd = all.lines().find(|line| line.starts_with("A.Kd.gbar"));
+    let kd = kd.and_then(|line| line.split_whitespace().nth(1));
+    let kd: f64 = kd.expect("a value").parse().expect("a number");
+    assert!(
+        (kd - (137.74 + (130.0 - 137.74) * 100.0 / 1500.0)).abs() < 0.01,
+        "{kd}"
+    );
+    let some = done(&folder, &["list", file, "*.V"]);
+    assert_eq!(some.lines().filter(|line| line.contains(".V ")).count(), 2);
+    assert!(!some.contains("gbar"));
+    let message = refused(&folder, &["list", file, "*.W"]);
+    assert!(message.contains("W"), "{message}");
 }

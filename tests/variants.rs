@@ -50,7 +50,7 @@ fn scene(folder: &Folder) -> Scene {
         200.0,
         0.05,
         r#"include: ["own.ron"], cells: { "A": (cell: "own", start: (V: -50), I: 5,
-            gbar: { "Na": 100, "Kd": 20, "X": 1, "leak": 0.1 }) }"#,
+            gbar: { "Na": 500, "Kd": 100, "X": 0.1, "leak": 0.1 }) }"#,
     ))
 }
 

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod degeneracy;
 mod dic;
+mod diff;
 mod execution;
 mod files;
 mod interrupt;
@@ -14,6 +15,7 @@ mod list;
 mod new;
 mod overview;
 mod progress;
+mod replay;
 mod run;
 mod scan;
 mod setting;
@@ -49,6 +51,8 @@ enum Verb {
     New(new::Arguments),
     Verify(verify::Arguments),
     Intersect(intersect::Arguments),
+    Replay(replay::Arguments),
+    Diff(diff::Arguments),
     Bench(bench::Arguments),
     Study(study::Arguments),
 }
@@ -76,6 +80,8 @@ pub fn main() -> ExitCode {
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::Verify(arguments) => verify::run(arguments),
         Verb::Intersect(arguments) => intersect::run(arguments),
+        Verb::Replay(arguments) => replay::run(arguments),
+        Verb::Diff(arguments) => diff::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
         Verb::Study(arguments) => study::run(arguments),
     };

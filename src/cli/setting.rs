@@ -233,7 +233,7 @@ pub(super) fn moment(value: &str) -> Result<f64, String> {
 pub(super) fn no_sizes(sets: &[String]) -> Result<(), Failure> {
     for set in sets {
         let path = set.split('=').next().unwrap_or_default().trim();
-        if of_population(path).is_some() {
+        if scene::of_population(path).is_some() {
             return Err(wrong(
                 format!("`--set {set}` would change the network, which a snapshot cannot follow"),
                 Some("set scalars: CELL.SCALAR, CELL.CHANNEL.SCALAR, PRE->POST.SCALAR".to_string()),

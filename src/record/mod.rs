@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod machine;
 pub mod manifest;
+pub mod reader;
 pub mod reading;
 pub mod recorder;
 pub mod sampling;
