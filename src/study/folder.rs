@@ -250,12 +250,12 @@ impl Folder {
             }
             Err(error) => return Err(shown(error).into()),
         }
-        self.save()
+        Ok(self.save()?)
     }
 
-    fn save(&self) -> Result<(), Refusal> {
+    fn save(&self) -> io::Result<()> {
         let text = serde_json::to_string_pretty(&self.manifest).map_err(io::Error::other)?;
-        Ok(self.write(MANIFEST, &(text + "\n"))?)
+        self.write(MANIFEST, &(text + "\n"))
     }
 
     /// Opens the journal.
@@ -326,7 +326,7 @@ impl Folder {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn complete(&mut self, failed: u64) -> Result<(), Refusal> {
+    pub fn complete(&mut self, failed: u64) -> io::Result<()> {
         self.manifest.status = Status::Complete;
         self.manifest.failed = Some(failed);
         self.save()
