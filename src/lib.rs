@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod course;
 pub mod execution;
 pub mod probe;
 pub mod record;

@@ -6,11 +6,13 @@ use bevy_ecs::world::World;
 use homarus_systems::{
     assembly::{NeuronSpec, RunError, Timing},
     channels::CompileError,
+    definition::Start,
     frozen,
     integrate::Kernel,
     observe::{Detection, Observers},
     schedule::Clock,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     record::summary::Conductances,
@@ -29,6 +31,33 @@ pub struct Probes<'a> {
     /// By time.
     pending: Vec<&'a Window>,
     taken: Vec<(&'a Window, Vec<NeuronSpec>)>,
+}
+
+/// A probe that was taken, for another run to go on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptProbe {
+    label: String,
+    at_ms: f64,
+    from_ms: f64,
+    to_ms: f64,
+    neurons: Vec<KeptNeuron>,
+}
+
+/// What of a copied neuron the network does not say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptNeuron {
+    gbar: Vec<f64>,
+    parameters: Vec<f64>,
+    current: f64,
+    start: Start,
+}
+
+impl KeptProbe {
+    fn is(&self, window: &Window) -> bool {
+        self.label == window.label
+            && (Some(self.at_ms), self.from_ms, self.to_ms)
+                == (window.probe_at_ms, window.from_ms, window.to_ms)
+    }
 }
 
 /// What came of the probes.
@@ -63,6 +92,55 @@ impl<'a> Probes<'a> {
             let neurons = cells.filter_map(|k| frozen::neuron(world, k));
             self.taken.push((window, neurons.collect()));
         }
+    }
+
+    /// What was taken so far.
+    pub fn keep(&self) -> Vec<KeptProbe> {
+        let kept = |(window, neurons): &(&Window, Vec<NeuronSpec>)| KeptProbe {
+            label: window.label.clone(),
+            at_ms: window.probe_at_ms.unwrap_or_default(),
+            from_ms: window.from_ms,
+            to_ms: window.to_ms,
+            neurons: neurons
+                .iter()
+                .map(|neuron| KeptNeuron {
+                    gbar: neuron.gbar.clone(),
+                    parameters: neuron.parameters.clone(),
+                    current: neuron.current,
+                    start: neuron.start.clone(),
+                })
+                .collect(),
+        };
+        self.taken.iter().map(kept).collect()
+    }
+
+    /// Goes on in a world that has come so far with what was taken by then. Probes whose time has
+    /// gone and that were not taken are left out; gives their labels.
+    pub fn resume(&mut self, world: &World, kept: &[KeptProbe]) -> Vec<String> {
+        let clock = world.resource::<Clock>();
+        let mut unseen = Vec::new();
+        for window in std::mem::take(&mut self.pending) {
+            if !window.probe_at_ms.is_some_and(|at| clock.reached(at)) {
+                self.pending.push(window);
+                continue;
+            }
+            let Some(known) = kept.iter().find(|kept| kept.is(window)) else {
+                unseen.push(window.label.clone());
+                continue;
+            };
+            let own = known.neurons.iter().enumerate();
+            let neurons = own.filter_map(|(k, own)| {
+                Some(NeuronSpec {
+                    gbar: own.gbar.clone(),
+                    parameters: own.parameters.clone(),
+                    current: own.current,
+                    start: own.start.clone(),
+                    ..frozen::neuron(world, k)?
+                })
+            });
+            self.taken.push((window, neurons.collect()));
+        }
+        unseen
     }
 
     /// Runs what was copied, on the threads of the pool.

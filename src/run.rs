@@ -11,18 +11,21 @@ use homarus_systems::{
     integrate::Kernel,
     observe::{Observers, Sampler, Spike, Spikes},
     schedule::{Clock, ThroughTicks},
+    snapshot::State,
 };
 
 use crate::{
+    course::{Course, Cut, Origin},
     execution::{Execution, NoThreads},
     probe::{Probed, Probes},
     record::{
         bundle::{Published, Refusal, Request},
         manifest,
         recorder::Recorder,
+        snapshot::{self, Snapshot},
         summary::{self, Conductances, Populations, Status, Summary},
     },
-    rhythm::{Finished, Measures, RhythmSpec, Stream, WindowReport},
+    rhythm::{Finished, Measures, RhythmSpec, Stream, Thresholds, WindowReport},
     scene::{
         Diagnostics,
         model::{Cell, Integrator, NegativeConductance, Scene},
@@ -49,8 +52,8 @@ pub enum Failure {
     /// The run cannot have its threads.
     #[error(transparent)]
     Threads(#[from] NoThreads),
-    /// The user broke the run off at this model time.
-    #[error("stopped at {0} of model time")]
+    /// The user broke off; when that was.
+    #[error("stopped {0}")]
     Stopped(String),
     /// Of several runs not all came to a good end: how many, in words.
     #[error("{0}")]
@@ -119,6 +122,25 @@ pub fn run_attended(
     notes: &[String],
     pulse: &mut Pulse,
 ) -> Result<Outcome, Failure> {
+    run_on_course(scene, execution, bundle, &Course::default(), notes, pulse)
+}
+
+/// As [`run_attended`], from where and with the snapshots that `course` says; those need a bundle.
+///
+/// # Errors
+/// As there; a snapshot that is of another scene, or a time at which none can be taken.
+pub fn run_on_course(
+    scene: &Scene,
+    execution: &Execution,
+    bundle: Option<&Request>,
+    course: &Course,
+    notes: &[String],
+    pulse: &mut Pulse,
+) -> Result<Outcome, Failure> {
+    if let Some(origin) = &course.from {
+        origin.check(scene)?;
+    }
+    let cuts = course.cuts(scene)?;
     let pool = execution.pool(scene)?;
     pool.install(|| {
         let mut simulation = network(scene, execution)?;
@@ -127,7 +149,11 @@ pub fn run_attended(
             let mut observers = simulation.world.resource_mut::<Observers>();
             observers.samplers.clear();
         }
-        attended(scene, &mut simulation, bundle, notes, pulse)
+        if let Some(origin) = &course.from {
+            origin.begin(&mut simulation, scene)?;
+        }
+        let from = course.from.as_ref();
+        attended(scene, &mut simulation, bundle, (from, cuts), notes, pulse)
     })
 }
 
@@ -147,7 +173,7 @@ pub fn run_observed(
         let mut simulation = network(scene, execution)?;
         let mut observers = simulation.world.resource_mut::<Observers>();
         observers.samplers = samplers;
-        let outcome = attended(scene, &mut simulation, None, &[], pulse)?;
+        let outcome = attended(scene, &mut simulation, None, (None, Vec::new()), &[], pulse)?;
         let mut observers = simulation.world.resource_mut::<Observers>();
         Ok((outcome, mem::take(&mut observers.samplers)))
     })
@@ -165,20 +191,32 @@ fn attended(
     scene: &Scene,
     simulation: &mut Simulation,
     bundle: Option<&Request>,
+    (from, cuts): (Option<&Origin>, Vec<Cut>),
     notes: &[String],
     pulse: &mut Pulse,
 ) -> Result<Outcome, Failure> {
+    let stops = cuts.iter().map(|cut| cut.t_ms);
+    let mut observers = simulation.world.resource_mut::<Observers>();
+    observers.stops.extend(stops);
     let rhythms = rhythms(scene);
     let recorder = match bundle {
         Some(request) => Some(Recorder::new(request, scene, &rhythms, simulation)?),
         None => None,
     };
     let mut session = Session {
+        scene,
+        cuts,
         stream: stream(scene, rhythms),
         recorder,
         spikes: Vec::new(),
         disk: Ok(()),
         probes: Probes::new(scene),
+    };
+    let unseen = match from {
+        Some(origin) => session
+            .resume(origin, &simulation.world)
+            .map_err(Failure::Bundle)?,
+        None => Vec::new(),
     };
     let clock = Instant::now();
     let (status, error, end_ms) = session.run(simulation, pulse);
@@ -193,13 +231,18 @@ fn attended(
         wall_s: clock.elapsed().as_secs_f64(),
         ..summary(scene, simulation, finished, probed)
     };
-    summary.warnings.splice(0..0, notes.iter().cloned());
+    let notes = notes.iter().cloned().chain(unseen);
+    summary.warnings.splice(0..0, notes);
     let bundle = match session.recorder {
         Some(recorder) => {
-            let manifest = |files: &[_]| manifest::text(&summary, files);
+            let manifest = |files: &[_]| manifest::text(&summary, from, files);
+            let text = match from {
+                Some(origin) => scene.text_gone_on(&snapshot::file_name(origin.snapshot.t_ms)),
+                None => scene.text(),
+            };
             Some(
                 recorder
-                    .finish(end_ms, scene, manifest)
+                    .finish(end_ms, &text, manifest)
                     .map_err(Failure::Bundle)?,
             )
         }
@@ -214,6 +257,9 @@ fn attended(
 
 /// A run under way.
 struct Session<'a> {
+    scene: &'a Scene,
+    /// Snapshots still to come, in order of time.
+    cuts: Vec<Cut>,
     stream: Stream<'a>,
     recorder: Option<Recorder>,
     /// Spikes being worked on; kept for its memory.
@@ -230,11 +276,13 @@ impl Session<'_> {
         simulation: &mut Simulation,
         pulse: &mut Pulse,
     ) -> (Status, Option<RunError>, f64) {
-        let (mut good_ms, mut stretches, mut broken_off) = (0.0, 0, false);
-        let end_ms = simulation.world.resource::<Clock>().end();
+        let (mut stretches, mut broken_off) = (0, false);
+        let clock = simulation.world.resource::<Clock>();
+        let (mut good_ms, end_ms) = (clock.now(), clock.end());
         // What cannot be started is told by the run.
         if simulation.start().is_ok() {
             self.probes.take(&simulation.world);
+            self.disk = self.cut(&mut simulation.world);
         }
         let outcome = simulation.run_while(|world| {
             let now_ms = world.resource::<Clock>().now();
@@ -243,6 +291,9 @@ impl Session<'_> {
             self.probes.take(world);
             if stretches % STRETCHES == 0 {
                 self.disk = self.take(world, now_ms);
+            }
+            if self.disk.is_ok() {
+                self.disk = self.cut(world);
             }
             broken_off = pulse(Progress { now_ms, end_ms }).is_break();
             match broken_off || self.disk.is_err() {
@@ -263,6 +314,51 @@ impl Session<'_> {
             Ok(()) if broken_off => (Status::Stopped, None, good_ms),
             Ok(()) => (Status::Complete, None, good_ms),
         }
+    }
+
+    /// Goes on from a snapshot. What it did not follow is left out, and told.
+    fn resume(&mut self, origin: &Origin, world: &World) -> io::Result<Vec<String>> {
+        let snapshot = &origin.snapshot;
+        let t_ms = snapshot.t_ms;
+        let windows = self.stream.resume(&snapshot.windows, snapshot.state.now());
+        let probes = self.probes.resume(world, &snapshot.probes);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resume(snapshot.cycles.clone(), snapshot.state.now());
+            recorder.add(&snapshot::file_name(t_ms), &origin.bytes)?;
+        }
+        let told = windows.into_iter().chain(probes).map(|label| {
+            format!(
+                "window `{label}` began before the snapshot at {t_ms} ms, where nobody followed it: left out"
+            )
+        });
+        Ok(told.collect())
+    }
+
+    /// Takes the snapshots that are due.
+    fn cut(&mut self, world: &mut World) -> io::Result<()> {
+        while let Some(cut) = self.cuts.first().copied()
+            && world.resource::<Clock>().step() >= cut.step
+        {
+            self.cuts.remove(0);
+            let now_ms = world.resource::<Clock>().now();
+            self.take(world, now_ms)?;
+            let Some(recorder) = &mut self.recorder else {
+                continue;
+            };
+            let snapshot = Snapshot {
+                homarus: env!("CARGO_PKG_VERSION").to_owned(),
+                scene: self.scene.name.clone(),
+                scene_hash: self.scene.hash(),
+                scene_text: self.scene.text(),
+                t_ms: cut.t_ms,
+                state: State::take(world),
+                windows: self.stream.keep(),
+                cycles: recorder.cycles().clone(),
+                probes: self.probes.keep(),
+            };
+            recorder.add(&snapshot::file_name(cut.t_ms), &snapshot.bytes()?)?;
+        }
+        Ok(())
     }
 
     /// Takes away what has been observed up to `until_ms`.
@@ -397,7 +493,7 @@ fn mean_calcium(world: &World, window: usize, cell: usize, now_ms: f64) -> Optio
     windows.get(window)?.mean(cell, now_ms)
 }
 
-fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
+pub(crate) fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
     let rhythms = scene.rhythms.iter();
     rhythms
         .map(|rhythm| RhythmSpec {
@@ -406,6 +502,7 @@ fn rhythms(scene: &Scene) -> Vec<RhythmSpec<'_>> {
             reference: rhythm.reference,
             min_spikes: rhythm.min_spikes,
             order: rhythm.order.as_deref(),
+            thresholds: Thresholds::default(),
         })
         .collect()
 }

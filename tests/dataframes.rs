@@ -1,5 +1,5 @@
-//! A bundle opens in pandas and in polars in one line, with the columns, types and rows that
-//! `run.json` tells of. The Python is `HOMARUS_PYTHON`, else `python3`; where it or a module is
+//! A bundle, and the results of a study, open in pandas and in polars in one line, with the columns,
+//! types and rows that `run.json` and the study tell of. The Python is `HOMARUS_PYTHON`, else `python3`; where it or a module is
 //! missing, the test says so and does nothing.
 
 mod helpers;
@@ -140,4 +140,102 @@ fn a_bundle_opens_in_polars() {
         "polars.read_parquet(path)",
         "dict(d[key].value_counts().iter_rows())",
     );
+}
+
+/// Two blocks of two networks, and their controls.
+const STUDY: &str = r#"Study(
+    format: 1, about: "", source: "test", base: "half_centre",
+    networks: (count: 2, vary: [Relative(path: "*->*.g", by: 0.1)]),
+    settle_ms: 500, before_ms: 400,
+    axes: { "b": [0, 1], "cell": ["A"] },
+    protocol: [(at_ms: 0, block: "*.H", by: Axis("b")), (at_ms: 0, current: Axis("cell"), amplitude: 0.1, for_ms: 10)],
+    during: (skip_ms: 0, for_ms: 400),
+    tables: ["cells", "cycles"],
+)"#;
+
+/// Opens the tables of a study with `open`, a line that takes `path`.
+fn study_opens(name: &str, modules: &str, open: &str) {
+    let folder = Folder::new(name, &[("study.ron", STUDY)]);
+    let output = homarus_in(folder.path(""), &["study", "study.ron", "-o", "out"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let code = format!(
+        r#"
+import json
+import {modules}
+word, text = ("category", "categorical", "enum"), ("object", "str", "string")
+def kind(type):
+    type = str(type).lower().split("(")[0]
+    return "word" if type in word else "text" if type in text else "bool" if type.startswith("bool") else type
+told = {{}}
+for table in ["members", "summary", "cells", "cycles"]:
+    path = f"{{table}}.parquet"
+    d = {open}
+    told[table] = dict(rows=len(d), kinds={{c: kind(d[c].dtype) for c in d.columns}})
+path = "members.parquet"
+d = {open}
+told["controls"] = int(d["control"].sum())
+told["blocked"] = list(d["b"])[:4]
+print(json.dumps(told))
+"#
+    );
+    let Some(told) = python(modules, &code, &folder) else {
+        return;
+    };
+    assert_eq!(told["controls"], 2);
+    assert_eq!(told["blocked"], json!([0.0, 1.0, 0.0, 1.0]));
+    let kinds = |table: &str, columns: &[(&str, &str)]| {
+        for (column, kind) in columns {
+            assert_eq!(told[table]["kinds"][column], *kind, "{column} of {table}");
+        }
+    };
+    kinds(
+        "members",
+        &[
+            ("member", "int64"),
+            ("base", "word"),
+            ("control", "bool"),
+            ("b", "float64"),
+            ("cell", "text"),
+            ("error", "text"),
+            ("all.verdict", "word"),
+            ("all.before.period_ms", "float64"),
+        ],
+    );
+    kinds(
+        "summary",
+        &[
+            ("n", "int64"),
+            ("rhythm", "word"),
+            ("kept_fraction", "float64"),
+        ],
+    );
+    kinds(
+        "cells",
+        &[
+            ("window", "word"),
+            ("spikes", "int64"),
+            ("ca_mean_um", "float64"),
+        ],
+    );
+    kinds(
+        "cycles",
+        &[("cell", "word"), ("on_ms", "float64"), ("phase", "float64")],
+    );
+    assert_eq!(told["members"]["rows"], 6);
+    assert_eq!(told["summary"]["rows"], 2);
+    assert_eq!(told["cells"]["rows"], 6 * 2 * 2);
+}
+
+#[test]
+fn a_study_opens_in_pandas() {
+    study_opens(
+        "study-pandas",
+        "pandas, pyarrow",
+        "pandas.read_parquet(path)",
+    );
+}
+
+#[test]
+fn a_study_opens_in_polars() {
+    study_opens("study-polars", "polars", "polars.read_parquet(path)");
 }

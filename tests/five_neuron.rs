@@ -346,3 +346,37 @@ fn f6_sharp() {
         "gbar of CaS in S1",
     );
 }
+
+/// Slow bursts per second of S1 and S2 in a window of a run.
+fn slow_rate(summary: &Summary, label: &str) -> f64 {
+    let mut windows = summary.windows.iter();
+    let window = windows.find(|w| w.label == label).unwrap();
+    let bursts = window.cells[S1].bursts + window.cells[S2].bursts;
+    1e3 * bursts as f64 / (window.to_ms - window.from_ms)
+}
+
+/// Whatever the conductances: modulation recruits the slow rhythm (less than a quarter of its rate
+/// before), and a jump is erased (less than a third of its rate after). The reference found it in 52
+/// of 60 draws each.
+#[test]
+#[ignore = "minutes: cargo test --release --locked --test five_neuron -- --ignored --nocapture"]
+fn most_drawn_networks_are_recruited_and_most_lose_a_jump() {
+    const SEEDS: u64 = 20;
+    let summary = |name: &str, seed| {
+        let mut scene = read(name).unwrap_or_else(|e| panic!("{e}"));
+        scene.seed = seed;
+        homarus::run::run(&scene).unwrap()
+    };
+    let (mut recruited, mut lost) = (0, 0);
+    for seed in 1..=SEEDS {
+        let controlled = summary("five_neuron_draws", seed);
+        let [before, after] = ["before", "after"].map(|label| slow_rate(&controlled, label));
+        let sharp = summary("five_neuron_draws_sharp", seed);
+        let [modulated, late] = ["modulated", "late"].map(|label| slow_rate(&sharp, label));
+        println!("{seed}: {before:.2}, {after:.2} Hz; {modulated:.2}, {late:.2} Hz");
+        recruited += u64::from(after > 0.0 && before < after / 4.0);
+        lost += u64::from(modulated > 0.0 && late < modulated / 3.0);
+    }
+    println!("recruited {recruited}, lost {lost} of {SEEDS}");
+    assert!(10 * recruited >= 7 * SEEDS && 10 * lost >= 7 * SEEDS);
+}

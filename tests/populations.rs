@@ -149,6 +149,90 @@ fn a_draw_belongs_to_its_seed_its_cell_and_its_name() {
     );
 }
 
+/// Cells that are drawn as one of them have its conductances, each copy of a network its own; jitter
+/// and V(0) belong to each cell.
+#[test]
+fn cells_share_the_draws_of_one() {
+    let cells = |more: &str| {
+        format!(
+            r#""A": ({STG}, drawn_as: "A", {more}), "B": (like: "A"), "C": (like: "A", drawn_as: None)"#
+        )
+    };
+    let single = format!("seed: 1, cells: {{ {} }}", cells(""));
+    let scene = read(&scene_text(1.0, 0.05, &single));
+    let [a, b, c] = conductances(&scene).try_into().unwrap();
+    assert_eq!(a, b);
+    assert!(a.iter().zip(&c).all(|(a, c)| a != c));
+    // As if nothing were shared.
+    let alone = single.replace("drawn_as: \"A\",", "");
+    assert_eq!(conductances(&read(&scene_text(1.0, 0.05, &alone)))[0], a);
+    // What is asked of a draw may differ: the same cell, made to burst.
+    let other = single.replace("drawn_as: None", "compensate: (g_s: -5)");
+    let bursting = conductances(&read(&scene_text(1.0, 0.05, &other))).remove(2);
+    assert_eq!([a[1], a[2], a[7]], [bursting[1], bursting[2], bursting[7]]);
+    assert_ne!(a[3], bursting[3]);
+
+    let jittered = format!(
+        "seed: 1, cells: {{ {} }}",
+        cells("jitter: 0.1, start: (V: Uniform(-65, -55))")
+    );
+    let scene = read(&scene_text(1.0, 0.05, &jittered));
+    let [x, y, _] = conductances(&scene).try_into().unwrap();
+    assert!(x.iter().zip(&y).all(|(x, y)| x != y));
+    assert!(x.iter().zip(&a).all(|(x, a)| (x / a - 1.0).abs() <= 0.1));
+    let simulation = network(&scene);
+    assert_ne!(value(&simulation, "A.V"), value(&simulation, "B.V"));
+
+    let many = format!("seed: 1, cells: {{ \"P\": (count: 4, {STG}, drawn_as: \"P[0]\") }}");
+    let many = conductances(&read(&scene_text(1.0, 0.05, &many)));
+    assert!(many.iter().all(|cell| *cell == many[0]));
+
+    let folder = Folder::new(
+        "shared-draws",
+        &[(
+            "trio.ron",
+            &scene_text(1.0, 0.05, &format!("cells: {{ {} }}", cells(""))),
+        )],
+    );
+    let copies = folder.read(&scene_text(
+        1.0,
+        0.05,
+        "seed: 1, networks: { \"n\": (network: \"trio.ron\", copies: 2) }",
+    ));
+    let of_copies = conductances(&copies);
+    assert_eq!(of_copies[0], of_copies[1]);
+    assert_eq!(of_copies[3], of_copies[4]);
+    assert_ne!(of_copies[0], of_copies[3]);
+    let resolved = read_text(&copies.text(), "scene.ron", None).unwrap();
+    assert_eq!(resolved.text(), copies.text());
+    assert_eq!(conductances(&resolved), of_copies);
+}
+
+#[test]
+fn a_cell_whose_draws_are_to_be_shared_must_have_some() {
+    let told = |cells: &str, expected: &[&str]| {
+        let fields = format!("seed: 1, cells: {{ {cells} }}");
+        assert_told(&scene_text(1.0, 0.05, &fields), expected);
+    };
+    let plain = stg(0, -60.0);
+    told(
+        &format!(r#""LF": ({STG}), "LH": ({STG}, drawn_as: "LG")"#),
+        &["there is no cell `LG`", "did you mean `LF`?"],
+    );
+    told(
+        &format!(r#""LF": ({plain}), "LH": ({STG}, drawn_as: "LF")"#),
+        &["nothing of `LF` is drawn", "no random numbers to share"],
+    );
+    told(
+        &format!(r#""LF": ({STG}), "LH": ({plain}, drawn_as: "LF")"#),
+        &["nothing of `LH` is drawn", "no random numbers to share"],
+    );
+    told(
+        &format!(r#""A": ({STG}), "B": ({STG}, drawn_as: "A"), "C": ({STG}, drawn_as: "B")"#),
+        &["`B` is drawn as `A`", "write `drawn_as: \"A\"` here, too"],
+    );
+}
+
 /// Of a uniform number what lies above a bound is uniform, too.
 #[test]
 fn what_a_rule_rejects_is_drawn_again() {

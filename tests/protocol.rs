@@ -516,6 +516,22 @@ fn a_rebase_starts_regulation_anew() {
     }
 }
 
+/// At the start regulation is as new as it can be, and its integrals are preloaded.
+#[test]
+fn a_rebase_at_the_start_changes_nothing() {
+    let based = run(&stg_scene(50.0, &both(), r#"(at_ms: 0, rebase: "LP")"#));
+    let plain = run(&stg_scene(50.0, &both(), ""));
+    assert_eq!(bits(&based)[0].bits, bits(&plain)[0].bits);
+    for path in [
+        "LP.A.integral",
+        "LP.CaS.integral",
+        "LP.A.gbar",
+        "LP.Na.mRNA",
+    ] {
+        assert_eq!(value(&based, path), value(&plain, path), "{path}");
+    }
+}
+
 #[test]
 fn a_reset_is_a_new_start_of_the_membrane() {
     let simulation = run(&stg_scene(

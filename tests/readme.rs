@@ -115,6 +115,14 @@ fn the_names_it_mentions_ship() {
         "five_neuron_copies",
         "stg_population",
         "stg_sheet",
+        "pyloric",
+        "quadruped",
+        "quadruped_gallop_wired",
+        "quadruped_trot_wired",
+        "quadruped_asymmetric",
+        "quadruped_draws",
+        "five_neuron_draws",
+        "five_neuron_draws_sharp",
     ] {
         assert!(README.contains(name));
         scene::read(name).unwrap_or_else(|e| panic!("{e}"));

@@ -210,7 +210,7 @@ fn unknown_word() {
  9 │ )
    ╰────
   help: known: `like`, `cell`, `count`, `jitter`, `parameters`, `gbar`, `I`,
-        `start`, `homeostat`, `controller`, `draws`, `compensate` and 5 more
+        `start`, `homeostat`, `controller`, `draws`, `compensate` and 6 more
 
 4 errors
 "#,
@@ -294,7 +294,7 @@ fn unknown_names() {
    ·                       ╰── unknown cell type
  8 │     },
    ╰────
-  help: known: `da`, `stg`
+  help: known: `da`, `prinz`, `stg`
         a cell type of your own is a file that the scene includes
 
   × there is no cell `BB`
@@ -745,6 +745,80 @@ fn include_missing() {
  4 │     duration_ms: 1_000,
    ╰────
   help: did you mean `five_neuron_cells`?
+"#,
+    );
+}
+
+/// A channel of a cell type that is neither a name nor says which channel it is.
+#[test]
+fn channel_of_a_cell_type() {
+    assert_told(
+        r#"Scene(
+    format: 1,
+    duration_ms: 1_000,
+    step_ms: 0.05,
+    define: [
+        Cell(name: "slow", capacitance: 1, channels: {
+            "Na": (channel: "stg_n", tau_factor: 0),
+            "Kd": (tau: 2),
+            "leak": 3,
+        }),
+    ],
+    cells: { "A": (cell: "slow") },
+)
+"#,
+        r#"
+  × there is no channel `stg_n`
+   ╭─[scene.ron:7:29]
+ 6 │         Cell(name: "slow", capacitance: 1, channels: {
+ 7 │             "Na": (channel: "stg_n", tau_factor: 0),
+   ·                             ───┬───
+   ·                                ╰── unknown channel
+ 8 │             "Kd": (tau: 2),
+   ╰────
+  help: did you mean `stg_a`?
+
+  × expected a number greater than 0
+   ╭─[scene.ron:7:50]
+ 6 │         Cell(name: "slow", capacitance: 1, channels: {
+ 7 │             "Na": (channel: "stg_n", tau_factor: 0),
+   ·                                                  ┬
+   ·                                                  ╰── found 0
+ 8 │             "Kd": (tau: 2),
+   ╰────
+  help: it multiplies time constants
+
+  × a channel of a cell type needs `channel`
+   ╭─[scene.ron:8:19]
+ 7 │             "Na": (channel: "stg_n", tau_factor: 0),
+ 8 │             "Kd": (tau: 2),
+   ·                   ┬
+   ·                   ╰── `channel` is missing
+ 9 │             "leak": 3,
+   ╰────
+
+  × a channel of a cell type has no field `tau`
+   ╭─[scene.ron:8:20]
+ 7 │             "Na": (channel: "stg_n", tau_factor: 0),
+ 8 │             "Kd": (tau: 2),
+   ·                    ─┬─
+   ·                     ╰── unknown field
+ 9 │             "leak": 3,
+   ╰────
+  help: known: `channel`, `tau_factor`, `reversal`
+
+  × expected the name of a channel
+    ╭─[scene.ron:9:21]
+  8 │             "Kd": (tau: 2),
+  9 │             "leak": 3,
+    ·                     ┬
+    ·                     ╰── found the number 3
+ 10 │         }),
+    ╰────
+  help: one that differs from its file is written as in `(channel: "stg_na",
+        tau_factor: 2)`
+
+5 errors
 "#,
     );
 }

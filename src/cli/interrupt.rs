@@ -20,6 +20,11 @@ pub(super) struct Interrupt(Arc<AtomicU32>);
 impl Interrupt {
     /// Takes over Ctrl-C and SIGTERM.
     pub fn listen() -> Self {
+        Self::listen_saying("stopped at once, nothing written")
+    }
+
+    /// As [`Interrupt::listen`], with what is said where the program ends at once.
+    pub fn listen_saying(at_once: &'static str) -> Self {
         let interrupt = Interrupt::default();
         let asked = interrupt.clone();
         let listening = ctrlc::set_handler(move || {
@@ -27,7 +32,7 @@ impl Interrupt {
                 return;
             }
             staging::abandon();
-            message("\nhomarus: stopped at once, nothing written\n");
+            message(&format!("\nhomarus: {at_once}\n"));
             process::exit(1);
         });
         if let Err(error) = listening {

@@ -25,7 +25,8 @@ use crate::science::{
 /// where the cell is, at which mean calcium of the frozen neuron (8 s, averaged over 3-8 s) is on
 /// target. There is none if calcium gets there nowhere, if a conductance would be negative first, or
 /// if the cell does not fire there as it did. Then the scene runs on and tells: the cell settled if
-/// it fires as it did and its calcium is within 5 % of target.
+/// it fires as it did and its calcium is within 5 % of target. `--json` gives the curve of calcium
+/// over lambda of each cell, too.
 #[derive(Args)]
 #[command(after_help = "Examples:
   homarus intersect controlled_CaSA --set population.cells.count=2
@@ -189,6 +190,7 @@ fn csv(outcome: &Outcome) -> Result<String, Failure> {
             intersection,
             missing,
             later,
+            ..
         } = &cell.prediction;
         let mut row = vec![cell.name.clone(), cell.ca_target_um.to_string()];
         row.extend(place(Some(from)));

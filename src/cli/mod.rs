@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod degeneracy;
 mod dic;
+mod diff;
 mod execution;
 mod files;
 mod interrupt;
@@ -14,10 +15,12 @@ mod list;
 mod new;
 mod overview;
 mod progress;
+mod replay;
 mod run;
 mod scan;
 mod setting;
 mod step_study;
+mod study;
 mod study_page;
 mod table;
 mod verify;
@@ -48,7 +51,10 @@ enum Verb {
     New(new::Arguments),
     Verify(verify::Arguments),
     Intersect(intersect::Arguments),
+    Replay(replay::Arguments),
+    Diff(diff::Arguments),
     Bench(bench::Arguments),
+    Study(study::Arguments),
 }
 
 /// Runs the program on the arguments of the process.
@@ -74,7 +80,10 @@ pub fn main() -> ExitCode {
         Verb::New(arguments) => new::run(arguments).map(|()| ExitCode::SUCCESS),
         Verb::Verify(arguments) => verify::run(arguments),
         Verb::Intersect(arguments) => intersect::run(arguments),
+        Verb::Replay(arguments) => replay::run(arguments),
+        Verb::Diff(arguments) => diff::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Study(arguments) => study::run(arguments),
     };
     match outcome {
         Ok(code) => code,
@@ -106,8 +115,8 @@ pub fn main() -> ExitCode {
             message(&format!("homarus: {what}\n"));
             ExitCode::from(1)
         }
-        Err(Failure::Stopped(at)) => {
-            message(&format!("homarus: stopped at {at} of model time\n"));
+        Err(Failure::Stopped(when)) => {
+            message(&format!("homarus: stopped {when}\n"));
             ExitCode::from(1)
         }
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::run::Progress;
+use crate::{run::Progress, study::engine};
 
 /// How progress is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -79,38 +79,63 @@ fn bar() -> ProgressBar {
 impl Shown {
     /// Told after every stretch; shows a little of it.
     pub fn tell(&mut self, progress: Progress) {
-        if matches!(self.how, How::Nothing) {
+        let Some(wall_s) = self.due() else {
             return;
-        }
-        let now = Instant::now();
-        if now < self.next {
-            return;
-        }
-        let wall_s = (now - self.start).as_secs_f64();
+        };
         let Progress { now_ms, end_ms } = progress;
-        let rate = now_ms / 1000.0 / wall_s;
-        let eta_s = (end_ms - now_ms) / 1000.0 / rate;
+        let pace = Pace::of(now_ms, end_ms, wall_s);
+        self.show(now_ms / end_ms, &pace.words(now_ms, end_ms), || {
+            json!({
+                "model_ms": now_ms, "duration_ms": end_ms, "wall_s": wall_s,
+                "model_s_per_wall_s": pace.rate, "eta_s": pace.eta_s,
+            })
+        });
+    }
+
+    /// Told often while a study goes on; shows a little of it.
+    pub fn tell_study(&mut self, progress: engine::Progress) {
+        let Some(wall_s) = self.due() else {
+            return;
+        };
+        let engine::Progress {
+            done,
+            all,
+            run_ms,
+            all_ms,
+        } = progress;
+        let pace = Pace::of(run_ms, all_ms, wall_s);
+        let words = format!("{done} of {all} members, {}", pace.words(run_ms, all_ms));
+        self.show(run_ms / all_ms, &words, || {
+            json!({
+                "members_done": done, "members": all, "model_ms": run_ms,
+                "model_ms_to_run": all_ms, "wall_s": wall_s,
+                "model_s_per_wall_s": pace.rate, "eta_s": pace.eta_s,
+            })
+        });
+    }
+
+    /// Wall time since the beginning (s), if it is time to show something.
+    fn due(&mut self) -> Option<f64> {
+        let interval = match self.how {
+            How::Nothing => return None,
+            How::Bar(_) => DRAWING,
+            How::Lines => LINE,
+        };
+        let now = Instant::now();
+        (now >= self.next).then(|| {
+            self.next = now + interval;
+            (now - self.start).as_secs_f64()
+        })
+    }
+
+    fn show(&self, share: f64, words: &str, line: impl FnOnce() -> serde_json::Value) {
         match &self.how {
             How::Bar(bar) => {
-                self.next = now + DRAWING;
                 bar.set_length(1_000_000);
-                bar.set_position((now_ms / end_ms * 1e6) as u64);
-                bar.set_message(format!(
-                    "{} of {}, {} model s per s, {} left",
-                    seconds(now_ms / 1000.0),
-                    seconds(end_ms / 1000.0),
-                    significant(rate),
-                    clock(eta_s)
-                ));
+                bar.set_position((share * 1e6) as u64);
+                bar.set_message(words.to_owned());
             }
-            _ => {
-                self.next = now + LINE;
-                let line = json!({
-                    "model_ms": now_ms, "duration_ms": end_ms, "wall_s": wall_s,
-                    "model_s_per_wall_s": rate, "eta_s": eta_s,
-                });
-                super::message(&format!("{line}\n"));
-            }
+            _ => super::message(&format!("{}\n", line())),
         }
     }
 
@@ -119,6 +144,32 @@ impl Shown {
         if let How::Bar(bar) = &self.how {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How fast model time goes by.
+struct Pace {
+    /// Model time by wall time (1).
+    rate: f64,
+    /// Wall time to the end (s).
+    eta_s: f64,
+}
+
+impl Pace {
+    fn of(now_ms: f64, end_ms: f64, wall_s: f64) -> Self {
+        let rate = now_ms / 1000.0 / wall_s;
+        let eta_s = (end_ms - now_ms) / 1000.0 / rate;
+        Pace { rate, eta_s }
+    }
+
+    fn words(&self, now_ms: f64, end_ms: f64) -> String {
+        format!(
+            "{} of {}, {} model s per s, {} left",
+            seconds(now_ms / 1000.0),
+            seconds(end_ms / 1000.0),
+            significant(self.rate),
+            clock(self.eta_s)
+        )
     }
 }
 
@@ -137,7 +188,7 @@ fn significant(x: f64) -> String {
 }
 
 /// A length of wall time as people say it.
-fn clock(s: f64) -> String {
+pub(super) fn clock(s: f64) -> String {
     let s = s.max(0.0).round() as u64;
     match (s / 3600, s / 60 % 60, s % 60) {
         (0, 0, s) => format!("{s} s"),

@@ -1,6 +1,9 @@
 //! `homarus run SCENE`.
 
-use std::{io, path::PathBuf};
+use std::{
+    io, mem,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use homarus_systems::assembly::RunError;
@@ -10,12 +13,14 @@ use super::{
     table,
 };
 use crate::{
+    course::{Course, Origin},
     record::{
         bundle::{Published, Request},
+        snapshot::{Snapshot, Unreadable},
         summary::{Status, Summary},
     },
     run::{self, Failure, Outcome},
-    scene::Scene,
+    scene::{Diagnostic, Diagnostics, Scene},
 };
 
 /// Run a scene and print its rhythm table.
@@ -23,14 +28,19 @@ use crate::{
 #[command(after_help = "Examples:
   homarus run half_centre --set 'A->B.g=0.4' --duration-ms 5000
   homarus run half_centre -o half_centre.bundle --sample '*.V:1'
+  homarus run half_centre -o first --snapshot-at 4000
+  homarus run --from first/snapshot-4000.snap --set 'A->B.g=0' --duration-ms 9000
   homarus run half_centre --scan '*->*.g=0..1/11'")]
 pub(super) struct Arguments {
-    /// A .ron file, or the name of a shipped scene (`homarus list networks`).
-    scene: String,
-    /// Set a scalar or setting before the start, by path; repeatable.
+    /// A .ron file, or the name of a shipped scene (`homarus list networks`). With `--from` it may be
+    /// left out: the snapshot holds its scene.
+    #[arg(required_unless_present = "from")]
+    scene: Option<String>,
+    /// Set a scalar or setting before the start, by path; with `--from` a scalar in the snapshot;
+    /// repeatable.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Model time at which the run ends (ms).
+    /// Model time at which the run ends (ms), also with `--from`.
     #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = setting::ms)]
     duration_ms: Option<f64>,
     /// Integration step (ms).
@@ -58,16 +68,23 @@ pub(super) struct Arguments {
     /// repeatable.
     #[arg(long, value_name = "PATH:MS", requires = "out")]
     sample: Vec<String>,
+    /// Take a snapshot of the exact state at a time on the grid of steps (ms) into the bundle, as
+    /// snapshot-MS.snap; repeatable. With the adaptive integrators: on a control tick.
+    #[arg(long, value_name = "MS", requires = "out", allow_negative_numbers = true, value_parser = setting::moment)]
+    snapshot_at: Vec<f64>,
+    /// Go on from a snapshot instead of the start. Tables hold what lies after it.
+    #[arg(long, value_name = "SNAPSHOT")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     execution: execution::Flags,
     /// Instead, run the scene at its step, a half and a quarter of it and, up to 20 cells and 5
     /// minutes, by the reference integrator; print how far what it shows depends on the step.
-    #[arg(long, conflicts_with_all = ["out", "integrator"])]
+    #[arg(long, conflicts_with_all = ["out", "integrator", "from"])]
     step_study: bool,
     /// Instead, run the scene once for each value, `PATH=a..b/n` (both ends included) or
     /// `PATH=v1,v2,…`, members side by side on all cores; print one JSON object a member, one a line.
     /// Several make a grid, the last going round fastest; repeatable.
-    #[arg(long, value_name = "PATH=VALUES", conflicts_with_all = ["out", "step_study", "progress"])]
+    #[arg(long, value_name = "PATH=VALUES", conflicts_with_all = ["out", "from", "step_study", "progress"])]
     scan: Vec<String>,
     /// How progress is told on stderr: a bar in a terminal, JSON lines, or not at all.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
@@ -87,10 +104,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.scan.is_empty() {
         let scans = scan::read(&arguments.scan, &arguments.set)?;
         return scan::run(&scans, &execution, &|more, notes| {
-            scene(arguments, &[&arguments.set, more].concat(), notes)
+            Ok(scene(arguments, &[&arguments.set, more].concat(), notes)?.0)
         });
     }
-    let scene = scene(arguments, &arguments.set, &mut notes)?;
+    let (scene, from) = scene(arguments, &arguments.set, &mut notes)?;
     if arguments.step_study {
         return step_study::run(step_study::Request {
             scene,
@@ -106,12 +123,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         overwrite: arguments.overwrite,
         csv: arguments.csv,
     });
+    let course = Course {
+        from,
+        snapshots_ms: arguments.snapshot_at.clone(),
+    };
     let interrupt = Interrupt::listen();
     let mut progress = arguments.progress.show(quiet);
-    let outcome = run::run_attended(&scene, &execution, request.as_ref(), &notes, &mut |now| {
+    let mut pulse = |now| {
         progress.tell(now);
         interrupt.asked()
-    });
+    };
+    let request = request.as_ref();
+    let outcome = run::run_on_course(&scene, &execution, request, &course, &notes, &mut pulse);
     progress.end();
     let Outcome {
         summary,
@@ -133,8 +156,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ending(&summary, error, bundle.as_ref(), quiet)
 }
 
-/// The scene with everything the command line says, and what is `set`.
-fn scene(arguments: &Arguments, set: &[String], notes: &mut Vec<String>) -> Result<Scene, Failure> {
+/// Reads a snapshot to go on from.
+pub(super) fn origin(path: &Path) -> Result<Origin, Failure> {
+    let (snapshot, bytes) = Snapshot::read(path).map_err(unreadable)?;
+    Ok(Origin {
+        snapshot,
+        bytes,
+        file: path.display().to_string(),
+        set: Vec::new(),
+    })
+}
+
+/// The error for a file that is no snapshot to go on from.
+pub(super) fn unreadable(error: Unreadable) -> Failure {
+    Diagnostics::from(Diagnostic::new(error.to_string()).help(error.help())).into()
+}
+
+/// The scene with everything the command line says and what is `set`, and what its run goes on from.
+fn scene(
+    arguments: &Arguments,
+    set: &[String],
+    notes: &mut Vec<String>,
+) -> Result<(Scene, Option<Origin>), Failure> {
     let flags = [
         ("duration_ms", arguments.duration_ms.is_some()),
         ("step_ms", arguments.step_ms.is_some()),
@@ -142,8 +185,23 @@ fn scene(arguments: &Arguments, set: &[String], notes: &mut Vec<String>) -> Resu
         ("seed", arguments.seed.is_some()),
     ];
     setting::only_once(set, &flags)?;
-    let mut scene = setting::read(&arguments.scene, set)?;
+    let mut from = arguments.from.as_deref().map(origin).transpose()?;
+    let mut scene = match (&arguments.scene, &from) {
+        (None, Some(origin)) => {
+            setting::no_sizes(set)?;
+            origin.snapshot.scene()?
+        }
+        (scene, _) => setting::read(scene.as_deref().unwrap_or_default(), set)?,
+    };
+    let own = match from {
+        Some(_) => mem::take(&mut scene.set),
+        None => Vec::new(),
+    };
     setting::apply(&mut scene, set, notes)?;
+    if let Some(origin) = &mut from {
+        // What is set acts on the state, not on the start of the scene.
+        origin.set = mem::replace(&mut scene.set, own);
+    }
     if let Some(ms) = arguments.duration_ms {
         notes.extend(setting::shorten(&mut scene, ms));
     }
@@ -162,7 +220,7 @@ fn scene(arguments: &Arguments, set: &[String], notes: &mut Vec<String>) -> Resu
     for request in &arguments.sample {
         setting::sample(&mut scene, request)?;
     }
-    Ok(scene)
+    Ok((scene, from))
 }
 
 /// Says how the run ended and where its bundle is.
@@ -185,7 +243,7 @@ fn ending(
     }
     match (error, summary.status, bundle.and_then(Published::complaint)) {
         (Some(error), ..) => Err(error.into()),
-        (None, Status::Stopped, _) => Err(Failure::Stopped(end)),
+        (None, Status::Stopped, _) => Err(table::stopped_at(summary.model_ms)),
         (None, _, Some(complaint)) => Err(Failure::Bundle(io::Error::other(complaint))),
         _ => Ok(()),
     }

@@ -220,6 +220,29 @@ pub(super) fn ms(value: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a finite number of ms above 0, for instance 0.05".to_string())
 }
 
+/// A time (ms) of the model given by a flag; the error says what one looks like.
+pub(super) fn moment(value: &str) -> Result<f64, String> {
+    let plain = value.trim().replace('_', "");
+    let number = plain.parse::<f64>().ok();
+    number
+        .filter(|ms| *ms >= 0.0 && ms.is_finite())
+        .ok_or_else(|| "expected a time in ms, 0 or later, for instance 2500".to_string())
+}
+
+/// Refuses numbers of cells and copies and tables, which no state can be given.
+pub(super) fn no_sizes(sets: &[String]) -> Result<(), Failure> {
+    for set in sets {
+        let path = set.split('=').next().unwrap_or_default().trim();
+        if scene::of_population(path).is_some() {
+            return Err(wrong(
+                format!("`--set {set}` would change the network, which a snapshot cannot follow"),
+                Some("set scalars: CELL.SCALAR, CELL.CHANNEL.SCALAR, PRE->POST.SCALAR".to_string()),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// A whole number from `least` to `most` given by a flag; the error says what one looks like.
 pub(super) fn whole(value: &str, least: u64, most: u64) -> Result<u64, String> {
     let plain = value.trim().replace('_', "");

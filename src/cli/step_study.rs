@@ -112,7 +112,7 @@ fn trial(
 /// The summary of a run that came to its end.
 fn whole((summary, _): (Summary, Option<Duration>)) -> Result<Summary, Failure> {
     match summary.status {
-        Status::Stopped => Err(Failure::Stopped(table::seconds(summary.model_ms))),
+        Status::Stopped => Err(table::stopped_at(summary.model_ms)),
         _ => Ok(summary),
     }
 }

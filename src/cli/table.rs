@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::record::summary::{Populations, Summary};
 use crate::rhythm::{CellReport, RhythmReport, Verdict, WindowReport};
+use crate::run::Failure;
 use crate::scene::model::Scene;
 
 const DASH: &str = "-";
@@ -76,6 +77,11 @@ pub(super) fn seconds(ms: f64) -> String {
     } else {
         format!("{ms} ms")
     }
+}
+
+/// What a run that was broken off is told as.
+pub(super) fn stopped_at(ms: f64) -> Failure {
+    Failure::Stopped(format!("at {} of model time", seconds(ms)))
 }
 
 fn number(value: Option<f64>, digits: usize) -> String {

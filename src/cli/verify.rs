@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         progress.end();
         let (outcome, samplers) = outcome?;
         if outcome.summary.status == Status::Stopped {
-            return Err(Failure::Stopped(table::seconds(outcome.summary.model_ms)));
+            return Err(table::stopped_at(outcome.summary.model_ms));
         }
         let findings = expectations.judge(&outcome.summary, &samplers);
         let verified = Verified {

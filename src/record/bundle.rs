@@ -133,7 +133,7 @@ pub struct Rows {
 }
 
 /// A file of a bundle, as `run.json` lists it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FileDigest {
     /// Name.
     pub name: String,
@@ -173,6 +173,14 @@ impl Bundle {
         self.writer.push(rows)
     }
 
+    /// Adds a file of another sort.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn add(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.staging.write(name, content)
+    }
+
     /// Ends the tables, writes `scene.ron` and `run.json` and publishes the whole. `run_json` gets all other files, by
     /// name, and returns the text.
     ///
@@ -188,13 +196,13 @@ impl Bundle {
             staging,
         } = self;
         writer.join()?.finish()?;
-        staging.write("scene.ron", scene_ron)?;
+        staging.write("scene.ron", scene_ron.as_bytes())?;
         let digests: io::Result<Vec<FileDigest>> = staging
             .names()?
             .into_iter()
             .map(|name| digest(&staging, name))
             .collect();
-        staging.write("run.json", &run_json(&digests?))?;
+        staging.write("run.json", run_json(&digests?).as_bytes())?;
         staging.publish()
     }
 }

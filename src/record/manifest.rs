@@ -2,9 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{bundle::FileDigest, machine::Machine, summary::Summary};
+use super::{bundle::FileDigest, machine::Machine, snapshot, summary::Summary};
+use crate::course::Origin;
 
 #[derive(Serialize)]
 struct Manifest<'a> {
@@ -15,12 +16,37 @@ struct Manifest<'a> {
     machine: Machine,
     threads: usize,
     command_line: Vec<String>,
+    /// What the run went on from, if not from the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<From>,
     /// Every other file of the bundle.
     files: &'a [FileDigest],
 }
 
+/// A snapshot that a run went on from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct From {
+    /// Its time (ms).
+    pub t_ms: f64,
+    /// Its name in the bundle.
+    pub file: String,
+    /// Scalars that were set in it: path and value.
+    pub set: Vec<(String, f64)>,
+}
+
+impl From {
+    fn new(origin: &Origin) -> Self {
+        let set = origin.set.iter();
+        From {
+            t_ms: origin.snapshot.t_ms,
+            file: snapshot::file_name(origin.snapshot.t_ms),
+            set: set.map(|set| (set.path.clone(), set.value)).collect(),
+        }
+    }
+}
+
 /// The text of `run.json`.
-pub fn text(summary: &Summary, files: &[FileDigest]) -> String {
+pub fn text(summary: &Summary, from: Option<&Origin>, files: &[FileDigest]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let manifest = Manifest {
         summary,
@@ -30,6 +56,7 @@ pub fn text(summary: &Summary, files: &[FileDigest]) -> String {
         command_line: std::env::args_os()
             .map(|argument| argument.to_string_lossy().into_owned())
             .collect(),
+        from: from.map(From::new),
         files,
     };
     // Every number of it is finite or null, and its keys are text.

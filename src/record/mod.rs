@@ -3,8 +3,11 @@
 pub mod bundle;
 pub mod machine;
 pub mod manifest;
+pub mod reader;
+pub mod reading;
 pub mod recorder;
 pub mod sampling;
+pub mod snapshot;
 pub mod staging;
 pub mod summary;
 pub mod table;

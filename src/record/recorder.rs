@@ -26,6 +26,9 @@ pub struct Recorder {
     bundle: Bundle,
     cycles: Cycles,
     samples: Sampling,
+    /// Bursts that were over by this time (ms) are told already.
+    told_ms: f64,
+    gap_ms: f64,
 }
 
 impl Recorder {
@@ -56,7 +59,35 @@ impl Recorder {
             bundle: Bundle::create(request, layout)?,
             cycles: Cycles::new(scene.cells.len(), rhythms, scene.gap_ms),
             samples,
+            told_ms: 0.0,
+            gap_ms: scene.gap_ms,
         })
+    }
+
+    /// Goes on at `now_ms` from the bursts as another recorder of the same cells and rhythms knew
+    /// them; those that were over by then it has told.
+    pub fn resume(&mut self, cycles: Cycles, now_ms: f64) {
+        self.cycles = cycles;
+        self.told_ms = now_ms;
+    }
+
+    /// The bursts that are not told yet.
+    pub fn cycles(&self) -> &Cycles {
+        &self.cycles
+    }
+
+    /// Adds a file of another sort to the bundle.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn add(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.bundle.add(name, content)
+    }
+
+    /// The rows of bursts that are complete now.
+    fn rows(&self, complete: &[Cycle]) -> Vec<BurstRow> {
+        let untold = |cycle: &&Cycle| cycle.burst.off_ms > self.told_ms - self.gap_ms;
+        complete.iter().filter(untold).map(row).collect()
     }
 
     /// Takes what has come up since the last call; waits for the disk where it lags behind.
@@ -82,7 +113,7 @@ impl Recorder {
                     cell: spike.neuron.0,
                 })
                 .collect(),
-            bursts: complete.iter().map(row).collect(),
+            bursts: self.rows(&complete),
             samples,
             events: events
                 .into_iter()
@@ -104,16 +135,18 @@ impl Recorder {
     pub fn finish(
         mut self,
         end_ms: f64,
-        scene: &Scene,
+        scene_ron: &str,
         run_json: impl FnOnce(&[FileDigest]) -> String,
     ) -> io::Result<Published> {
         let mut complete = Vec::new();
-        self.cycles.finish(end_ms, &mut complete);
+        let cycles = std::mem::replace(&mut self.cycles, Cycles::new(0, &[], self.gap_ms));
+        cycles.finish(end_ms, &mut complete);
+        let bursts = self.rows(&complete);
         self.bundle.push(Rows {
-            bursts: complete.iter().map(row).collect(),
+            bursts,
             ..Rows::default()
         })?;
-        self.bundle.finish(&scene.text(), run_json)
+        self.bundle.finish(scene_ron, run_json)
     }
 }
 

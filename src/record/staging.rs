@@ -157,8 +157,8 @@ impl Staging {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(&self, name: &str, content: &str) -> io::Result<()> {
-        self.file(name)?.write_all(content.as_bytes())
+    pub fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.file(name)?.write_all(content)
     }
 
     /// Reads a file back through `read`.

@@ -11,7 +11,7 @@ use std::{
 
 use arrow_array::{
     Array, ArrayRef, DictionaryArray, RecordBatch, StringArray,
-    builder::{Float64Builder, Int32Builder, Int64Builder, StringBuilder},
+    builder::{BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder},
     types::Int32Type,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -59,6 +59,8 @@ pub enum Kind {
     Number,
     /// A count: int64, which pandas, polars, DuckDB and R all take as an integer.
     Count,
+    /// True or false.
+    Flag,
     /// One of known words: a dictionary column, which pandas takes as a categorical and R as a factor.
     Word(Words),
     /// Any text.
@@ -103,6 +105,7 @@ impl Column {
         let data_type = match self.kind {
             Kind::Number => DataType::Float64,
             Kind::Count => DataType::Int64,
+            Kind::Flag => DataType::Boolean,
             Kind::Word(_) => {
                 DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
             }
@@ -127,6 +130,8 @@ pub enum Value<'a> {
     Number(f64),
     /// A count.
     Count(u64),
+    /// True or false.
+    Flag(bool),
     /// The word at an index.
     Word(u32),
     /// A text.
@@ -264,6 +269,7 @@ impl<W: Write + Send> Table<W> {
 enum Builder {
     Number(Float64Builder),
     Count(Int64Builder),
+    Flag(BooleanBuilder),
     Word(Int32Builder, Words),
     Text(StringBuilder),
 }
@@ -273,6 +279,7 @@ impl Builder {
         match kind {
             Kind::Number => Builder::Number(Float64Builder::new()),
             Kind::Count => Builder::Count(Int64Builder::new()),
+            Kind::Flag => Builder::Flag(BooleanBuilder::new()),
             Kind::Word(words) => Builder::Word(Int32Builder::new(), words.clone()),
             Kind::Text => Builder::Text(StringBuilder::new()),
         }
@@ -290,6 +297,8 @@ impl Builder {
                 counts.append_value(count);
             }
             (Builder::Count(counts), Value::Null) => counts.append_null(),
+            (Builder::Flag(flags), Value::Flag(flag)) => flags.append_value(flag),
+            (Builder::Flag(flags), Value::Null) => flags.append_null(),
             (Builder::Word(keys, words), Value::Word(index)) => {
                 let known = words.get(index).is_some();
                 let Some(key) = i32::try_from(index).ok().filter(|_| known) else {
@@ -309,6 +318,7 @@ impl Builder {
         Ok(match self {
             Builder::Number(numbers) => Arc::new(numbers.finish()),
             Builder::Count(counts) => Arc::new(counts.finish()),
+            Builder::Flag(flags) => Arc::new(flags.finish()),
             Builder::Word(keys, words) => Arc::new(DictionaryArray::<Int32Type>::try_new(
                 keys.finish(),
                 words.0.clone(),
@@ -363,6 +373,8 @@ fn write_field<W: Write>(
             let _ = write!(number, "{n}");
             number.as_str()
         }
+        (Value::Flag(true), _) => "true",
+        (Value::Flag(false), _) => "false",
         (Value::Word(index), Kind::Word(words)) => words.get(index).unwrap_or_default(),
         (Value::Text(text), _) => text,
         (Value::Null | Value::Word(_), _) => "",

@@ -1,9 +1,11 @@
 //! The gap rule: bursts as maximal runs of spikes, and what is measured on them.
 
+use serde::{Deserialize, Serialize};
+
 use super::statistics::{finite, intervals, mean, variation};
 
 /// A maximal run of spikes whose intervals are at most the gap.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Burst {
     /// First spike (ms).
     pub on_ms: f64,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Burst, RhythmSpec, row_min_spikes};
 
 /// A cycle of the reference cell that lasts longer (ms) gives no phases, so that bursts need not
@@ -9,7 +11,7 @@ use super::{Burst, RhythmSpec, row_min_spikes};
 pub const MAX_CYCLE_MS: f64 = 60_000.0;
 
 /// A burst of a cell with at least the `min_spikes` of the first rhythm that lists the cell.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cycle {
     /// Cell.
     pub cell: usize,
@@ -32,14 +34,14 @@ impl Cycle {
 }
 
 /// A burst whose period or phase is not known yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Waiting {
     cycle: Cycle,
     /// Whether the phase is settled, be it that there is none.
     phased: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Cell {
     /// Burst under way.
     open: Option<Burst>,
@@ -50,7 +52,7 @@ struct Cell {
     waiting: VecDeque<Waiting>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Reference {
     cell: usize,
     min_spikes: usize,
@@ -60,7 +62,7 @@ struct Reference {
 
 /// Follows the spikes of a run. Cycles come out as soon as they are complete: those of one cell in
 /// order, and the order of all is decided by the spikes alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cycles {
     gap_ms: f64,
     cells: Vec<Cell>,

@@ -22,15 +22,15 @@ mod stream;
 mod tests;
 mod verdict;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use bursts::{Burst, GapMeasures, bursts, counted, gap_measures, whole_bursts, within};
 pub use cycles::{Cycle, Cycles, MAX_CYCLE_MS};
 pub use measures::{PublishedBursts, published_burst_measures, published_frequency};
 pub use pattern::Pattern;
-pub use phase::{circular_mean, onset_phases, resultant};
-pub use stream::{Finished, Stream};
-pub use verdict::{MAX_PERIOD_CV, MIN_LOCK, MIN_PHASES, Verdict};
+pub use phase::{circular_mean, onset_phases, phase_difference, phased_onsets, resultant};
+pub use stream::{Finished, Kept, Stream};
+pub use verdict::{MAX_PERIOD_CV, MIN_LOCK, MIN_PHASES, Thresholds, Verdict};
 
 use statistics::finite;
 
@@ -94,6 +94,8 @@ pub struct RhythmSpec<'a> {
     pub min_spikes: usize,
     /// Expected cyclic order of onset phases. A reference that is not listed comes first.
     pub order: Option<&'a [usize]>,
+    /// How steady it must be to count as there.
+    pub thresholds: Thresholds,
 }
 
 /// Rule of a cell's `frequency_hz` and `burstiness_hz2`.
@@ -107,7 +109,7 @@ pub enum Measures {
 }
 
 /// What one window shows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowReport {
     /// Label of the window.
     pub label: String,
@@ -116,7 +118,7 @@ pub struct WindowReport {
     /// End (ms), exclusive.
     pub to_ms: f64,
     /// When the neurons of a probe were copied (ms); its window lies in a run of its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_at_ms: Option<f64>,
     /// Rule behind the numbers, for people: `gap 100 ms`.
     pub rule: String,
@@ -127,7 +129,7 @@ pub struct WindowReport {
 }
 
 /// One rhythm in one window, over bursts of at least the rhythm's `min_spikes` (gap rule).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RhythmReport {
     /// Name of the rhythm.
     pub name: String,
@@ -144,7 +146,7 @@ pub struct RhythmReport {
 }
 
 /// How a cell keeps time with the reference cell of a rhythm.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhaseReport {
     /// Name of the cell.
     pub name: String,
@@ -159,7 +161,7 @@ pub struct PhaseReport {
 ///
 /// The gap rule looks at bursts that the window wholly contains. A burst counts with at least the
 /// `min_spikes` of the first rhythm that lists the cell, else [`DEFAULT_MIN_SPIKES`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CellReport {
     /// Name of the cell.
     pub name: String,

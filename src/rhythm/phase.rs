@@ -35,18 +35,29 @@ pub fn resultant(phases: &[f64]) -> Option<f64> {
 /// taken as they are: one that is long because the reference left out a burst is one long cycle.
 /// Both series are in order of time.
 pub fn onset_phases(reference: &[Burst], cell: &[Burst]) -> Vec<f64> {
-    let mut phases = Vec::with_capacity(cell.len());
+    let phased = phased_onsets(reference, cell).into_iter();
+    phased.map(|(_, phase)| phase).collect()
+}
+
+/// As [`onset_phases`], each phase behind the time of its onset (ms).
+pub fn phased_onsets(reference: &[Burst], cell: &[Burst]) -> Vec<(f64, f64)> {
+    let mut phased = Vec::with_capacity(cell.len());
     for cycle in reference.windows(2) {
         let (start, end) = (cycle[0].on_ms, cycle[1].on_ms);
         let from = cell.partition_point(|burst| burst.on_ms < start);
-        phases.extend(
+        phased.extend(
             cell[from..]
                 .iter()
                 .take_while(|burst| burst.on_ms < end)
-                .map(|burst| (burst.on_ms - start) / (end - start)),
+                .map(|burst| (burst.on_ms, (burst.on_ms - start) / (end - start))),
         );
     }
-    phases
+    phased
+}
+
+/// Signed difference of two phases (turns), the short way round: in [-0.5, 0.5).
+pub fn phase_difference(phase: f64, from: f64) -> f64 {
+    (phase - from + 0.5).rem_euclid(1.0) - 0.5
 }
 
 /// Mean of exp(2πiφ), if there is one.
@@ -94,6 +105,15 @@ mod tests {
     fn the_mean_is_below_one() {
         assert_eq!(circular_mean(&[-1e-18]), Some(0.0));
         assert!(circular_mean(&[1.0]).unwrap() < 1.0);
+    }
+
+    #[test]
+    fn differences_go_the_short_way_round() {
+        assert_eq!(phase_difference(0.25, 0.75), -0.5);
+        assert_eq!(phase_difference(0.75, 0.25), -0.5);
+        assert!((phase_difference(0.05, 0.95) - 0.1).abs() < 1e-15);
+        assert!((phase_difference(0.95, 0.05) + 0.1).abs() < 1e-15);
+        assert_eq!(phase_difference(0.5, 0.5), 0.0);
     }
 
     #[test]

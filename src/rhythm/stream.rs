@@ -1,7 +1,12 @@
 //! Analysis of a run that is still going on: each window is reported once it can be judged, and no
 //! more spikes are kept than the windows still to come need.
 
-use super::{CellTrain, Measures, Recording, RhythmSpec, WindowReport, WindowSpec, analyse};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CellReport, CellTrain, Measures, Recording, RhythmReport, RhythmSpec, WindowReport, WindowSpec,
+    analyse,
+};
 
 /// A window that was not reported yet.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +28,32 @@ pub struct Stream<'a> {
     pending: Vec<Pending<'a>>,
     trains: Vec<Vec<f64>>,
     reports: Vec<(usize, WindowReport)>,
+}
+
+/// What a stream knows at a moment, for another one to go on from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    windows: Vec<KeptWindow>,
+    trains: Vec<Vec<f64>>,
+}
+
+/// A window that was followed, with its report if it is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptWindow {
+    label: String,
+    from_ms: f64,
+    to_ms: f64,
+    rule: String,
+    told: Option<(Vec<RhythmReport>, Vec<CellReport>)>,
+}
+
+impl KeptWindow {
+    /// Whether it is a window that is still to be reported, with the same rule.
+    fn is(&self, window: &Pending, gap_ms: f64) -> bool {
+        (self.label.as_str(), self.from_ms, self.to_ms)
+            == (window.label, window.from_ms, window.to_ms)
+            && self.rule == super::rule(window.measures, gap_ms)
+    }
 }
 
 /// The reports of a finished run.
@@ -65,15 +96,63 @@ impl<'a> Stream<'a> {
 
     /// Takes a spike of a cell; times (ms) of one cell ascend.
     pub fn push(&mut self, cell: usize, t_ms: f64) {
-        let Some(earliest) = self.earliest() else {
-            return;
-        };
+        // Of what lies before a window only the last spike matters: a burst may begin there. It is
+        // kept where no window is left, too: a run that goes on from here may have one.
+        let earliest = self.earliest().unwrap_or(f64::INFINITY);
         let train = &mut self.trains[cell];
         if t_ms < earliest {
-            // Of what lies before a window only the last spike matters: a burst may begin there.
             train.clear();
         }
         train.push(t_ms);
+    }
+
+    /// What is known so far.
+    pub fn keep(&self) -> Kept {
+        let pending = self.pending.iter().map(|window| KeptWindow {
+            label: window.label.to_owned(),
+            from_ms: window.from_ms,
+            to_ms: window.to_ms,
+            rule: super::rule(window.measures, self.gap_ms),
+            told: None,
+        });
+        let told = self.reports.iter().map(|(_, report)| KeptWindow {
+            label: report.label.clone(),
+            from_ms: report.from_ms,
+            to_ms: report.to_ms,
+            rule: report.rule.clone(),
+            told: Some((report.rhythms.clone(), report.cells.clone())),
+        });
+        Kept {
+            windows: pending.chain(told).collect(),
+            trains: self.trains.clone(),
+        }
+    }
+
+    /// Goes on at `now_ms` from what another stream of the same cells and rhythms knew then. Windows
+    /// that had begun and that it did not follow are taken out; gives their labels.
+    pub fn resume(&mut self, kept: &Kept, now_ms: f64) -> Vec<String> {
+        self.trains.clone_from(&kept.trains);
+        let mut unseen = Vec::new();
+        for window in std::mem::take(&mut self.pending) {
+            let known = kept.windows.iter().find(|k| k.is(&window, self.gap_ms));
+            match known.map(|known| &known.told) {
+                Some(Some((rhythms, cells))) => {
+                    let report = WindowReport {
+                        label: window.label.to_owned(),
+                        from_ms: window.from_ms,
+                        to_ms: window.to_ms,
+                        probe_at_ms: None,
+                        rule: super::rule(window.measures, self.gap_ms),
+                        rhythms: rhythms.clone(),
+                        cells: cells.clone(),
+                    };
+                    self.reports.push((window.index, report));
+                }
+                None if window.from_ms < now_ms => unseen.push(window.label.to_owned()),
+                _ => self.pending.push(window),
+            }
+        }
+        unseen
     }
 
     /// Reports the windows that no later spike can change. `ca_mean_um` gives the mean calcium (µM)

@@ -49,6 +49,7 @@ fn rhythm(min_spikes: usize) -> RhythmSpec<'static> {
         reference: 0,
         min_spikes,
         order: None,
+        thresholds: Thresholds::default(),
     }
 }
 

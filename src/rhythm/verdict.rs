@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bursts::{Burst, counted, gap_measures};
 use super::phase::{circular_mean, onset_phases, resultant};
@@ -14,16 +14,35 @@ pub const MAX_PERIOD_CV: f64 = 0.1;
 /// The phases of a rhythm's cells have a resultant length above this.
 pub const MIN_LOCK: f64 = 0.9;
 
+/// How steady a rhythm must be to count as there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// The period of the reference cell varies less than this (coefficient of variation).
+    pub cv_below: f64,
+    /// The phases of every other cell have a resultant length above this.
+    pub lock_above: f64,
+}
+
+impl Default for Thresholds {
+    /// [`MAX_PERIOD_CV`] and [`MIN_LOCK`].
+    fn default() -> Self {
+        Thresholds {
+            cv_below: MAX_PERIOD_CV,
+            lock_above: MIN_LOCK,
+        }
+    }
+}
+
 /// Onset phases a cell needs before its lock says anything: a single phase always has length 1.
 pub const MIN_PHASES: usize = 2;
 
 /// Whether a rhythm is there: the integrity verdict on bursts by the gap rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The reference cell's period has a coefficient of variation below [`MAX_PERIOD_CV`] (which
+    /// The reference cell's period has a coefficient of variation below the threshold (which
     /// takes three bursts), every other cell has at least [`MIN_PHASES`] onsets in its cycles with
-    /// a lock above [`MIN_LOCK`], and the phases come in the expected order, if there is one.
+    /// a lock above the threshold, and the phases come in the expected order, if there is one.
     Rhythmic,
     /// Some cell bursts, but the rhythm is not as above.
     Irregular,
@@ -49,8 +68,8 @@ struct Follower {
 }
 
 impl Follower {
-    fn is_locked(&self) -> bool {
-        self.phases.len() >= MIN_PHASES && resultant(&self.phases).is_some_and(|r| r > MIN_LOCK)
+    fn is_locked(&self, lock_above: f64) -> bool {
+        self.phases.len() >= MIN_PHASES && resultant(&self.phases).is_some_and(|r| r > lock_above)
     }
 }
 
@@ -105,8 +124,14 @@ fn verdict(
     if reference_bursts == 0 && followers.iter().all(|follower| follower.bursts == 0) {
         return Verdict::Absent;
     }
-    let regular = period_cv.is_some_and(|cv| cv < MAX_PERIOD_CV);
-    let locked = followers.iter().all(Follower::is_locked);
+    let Thresholds {
+        cv_below,
+        lock_above,
+    } = rhythm.thresholds;
+    let regular = period_cv.is_some_and(|cv| cv < cv_below);
+    let locked = followers
+        .iter()
+        .all(|follower| follower.is_locked(lock_above));
     if regular && locked && in_expected_order(rhythm, followers) {
         Verdict::Rhythmic
     } else {
@@ -179,6 +204,10 @@ mod tests {
         reference: 0,
         min_spikes: 2,
         order: None,
+        thresholds: Thresholds {
+            cv_below: MAX_PERIOD_CV,
+            lock_above: MIN_LOCK,
+        },
     };
 
     #[test]
@@ -222,6 +251,25 @@ mod tests {
         let report = judge(&alone, std::slice::from_ref(&jittering));
         assert!(report.period_cv.unwrap() > MAX_PERIOD_CV);
         assert_eq!(report.verdict, Verdict::Irregular);
+    }
+
+    #[test]
+    fn thresholds_are_the_askers() {
+        // Periods of 500 and 300 ms in turn, five and four of them: mean 411, SD 99.
+        let jittering = doublets((0..10).map(|k| 400.0 * k as f64 + [0.0, 100.0][k % 2]));
+        let with = |cv_below| {
+            let alone = RhythmSpec {
+                cells: &[0],
+                thresholds: Thresholds {
+                    cv_below,
+                    ..Thresholds::default()
+                },
+                ..PAIR
+            };
+            judge(&alone, std::slice::from_ref(&jittering)).verdict
+        };
+        assert_eq!(with(0.24), Verdict::Irregular);
+        assert_eq!(with(0.25), Verdict::Rhythmic);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct Own {
     pub position: Option<DVec3>,
     /// Whether its conductances come from a table.
     pub tabulated: bool,
+    /// The cell that it draws like.
+    pub drawn_as: Option<Key>,
 }
 
 /// The fields of a cell that need its type to be read.
@@ -117,12 +119,17 @@ impl<'n> CellFields<'n> {
         };
         let (start, start_range) = start?;
         let (gbar, sampler) = conductances?;
+        if let (Some(like), None, false) = (&own.drawn_as, &sampler, own.tabulated) {
+            errors.push(nothing_drawn(&like.place, &name.text));
+            return None;
+        }
         Some(Cell {
             name: name.text.as_str().into(),
             cell_type,
             parameters: parameters?.into(),
             gbar,
             sampler,
+            drawn_as: own.drawn_as.map(|like| like.text.into()),
             jitter: jitter?,
             current: current?,
             start,
@@ -188,6 +195,13 @@ impl<'n> CellFields<'n> {
         };
         Some((start, range))
     }
+}
+
+/// The error for a cell that has no draws, where they would be shared.
+pub(super) fn nothing_drawn(place: &Place, cell: &str) -> Diagnostic {
+    Diagnostic::at(place, format!("nothing of `{cell}` is drawn"))
+        .label("no random numbers to share")
+        .help("draw a conductance, as in `gbar: { \"Na\": Uniform(4000, 8000) }`")
 }
 
 /// Relative half-widths of the jitter of conductances, by lane: one for all channels, or one a

@@ -21,14 +21,11 @@ use super::{
     names::{self, Role},
     schemes,
     syntax::{Key, Node, Value},
-    units,
+    units, variants,
 };
 
 /// The `format` every file states; a later one may read otherwise.
 pub(super) const FORMAT: u64 = 1;
-
-/// More channels do not fit the widest table of lanes.
-const MAX_CHANNELS: usize = 32;
 
 /// Points of the longest scan for a threshold voltage: each takes some microseconds.
 const MAX_SCAN: f64 = 1e5;
@@ -132,7 +129,7 @@ fn parameters(fields: &mut Fields<'_>, role: Role, errors: &mut Diagnostics) -> 
     read.into_iter().collect()
 }
 
-fn reversal(node: &Node, errors: &mut Diagnostics) -> Option<Reversal> {
+pub(super) fn reversal(node: &Node, errors: &mut Diagnostics) -> Option<Reversal> {
     let Value::Struct(Some(name), entries) = &node.value else {
         return match &node.value {
             Value::Tuple(Some(tag), _) if tag.text != "Nernst" => {
@@ -397,9 +394,10 @@ pub(super) fn cell(
     header(&mut fields, errors);
     fields.optional("include");
     let name = name(&mut fields, errors);
+    let called = name.as_deref().unwrap_or_default();
     let channels = fields
         .required("channels")
-        .and_then(|node| channels(node, library, errors));
+        .and_then(|node| variants::channels(called, node, library, errors));
     let capacitance = fields.required("capacitance").and_then(|node| {
         let rule = above_zero("the voltage of a membrane without capacitance is not defined");
         number(node, rule, errors)
@@ -467,41 +465,6 @@ pub(super) fn optional_area(
         Some(node) => number(node, AREA, errors).map(Some),
         None => Some(None),
     }
-}
-
-fn channels(
-    node: &Node,
-    library: &mut Library,
-    errors: &mut Diagnostics,
-) -> Option<Vec<(String, ChannelDefinition)>> {
-    let entries = map(node, errors)?;
-    if let Some((extra, _)) = entries.get(MAX_CHANNELS) {
-        errors.push(
-            Diagnostic::at(
-                &extra.place,
-                format!("a cell has at most {MAX_CHANNELS} channels"),
-            )
-            .label("one too many"),
-        );
-        return None;
-    }
-    if entries.is_empty() {
-        errors.push(
-            Diagnostic::at(&node.place, "a cell needs at least one channel")
-                .label("no channel")
-                .help("a passive membrane is a cell with a leak: `{ \"leak\": \"leak\" }`"),
-        );
-        return None;
-    }
-    let read: Vec<Option<(String, ChannelDefinition)>> = entries
-        .iter()
-        .map(|(name, node)| {
-            let fine = names::check(name, Role::Channel, errors);
-            let definition = library.channel(&key(node, errors)?, errors)?;
-            fine.then(|| (name.text.clone(), definition))
-        })
-        .collect();
-    read.into_iter().collect()
 }
 
 fn is_nernst(channel: &ChannelDefinition) -> bool {

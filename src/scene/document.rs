@@ -1,7 +1,7 @@
 //! A checked scene written down again: one file that holds all it was put together from and runs to
 //! the same bits. Numbers are in the field's units and as precise as they were.
 
-use std::fmt::Write;
+use std::{fmt::Write, iter};
 
 use glam::DVec3;
 use homarus_systems::{
@@ -57,6 +57,16 @@ impl Scene {
         text
     }
 
+    /// As [`Self::text`], for the bundle of a run that went on from a file of it.
+    pub fn text_gone_on(&self, snapshot: &str) -> String {
+        let text = self.text();
+        let fields = text.split_once('\n').map_or("", |(_, fields)| fields);
+        format!(
+            "// `{}` as resolved; the run went on from {snapshot}.\n{fields}",
+            self.name
+        )
+    }
+
     /// blake3, in hexadecimal, of [`Self::text`] without what is only observed: the name, the
     /// duration, windows, rhythms, samples and expectations, and what is known of cell types.
     pub fn hash(&self) -> String {
@@ -77,6 +87,134 @@ impl Scene {
         let mut text = String::new();
         lay_out(&Ron::Struct("Scene", identity), 0, 0, &mut text);
         blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+}
+
+/// The first thing that two scenes say otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where, as in the resolved scene: `cells.LP.gbar.CaS`.
+    pub place: String,
+    /// What the one says; `None`: nothing.
+    pub one: Option<String>,
+    /// What the other says.
+    pub other: Option<String>,
+}
+
+impl Scene {
+    /// The first thing that another scene says otherwise about what runs, or about its rhythms. What
+    /// only one of them runs long enough to meet does not count, nor what is only observed or told.
+    pub fn difference(&self, other: &Scene) -> Option<Difference> {
+        let end_ms = self.duration_ms.min(other.duration_ms);
+        let (one, other) = (self.running(end_ms), other.running(end_ms));
+        differ(&Ron::Struct("", one), &Ron::Struct("", other), "")
+    }
+
+    /// What runs up to a time (ms).
+    fn running(&self, end_ms: f64) -> Fields {
+        const TOLD: [&str; 7] = [
+            "name",
+            "about",
+            "source",
+            "duration_ms",
+            "windows",
+            "samples",
+            "expect",
+        ];
+        let mut running = fields(self);
+        running.retain(|(name, _)| !TOLD.contains(name));
+        for (name, value) in &mut running {
+            match (*name, value) {
+                ("define", define) => forget_known_rhythms(define),
+                ("protocol", Ron::List(entries)) => {
+                    let mut at = self.protocol.iter().map(|entry| entry.at_ms);
+                    entries.retain(|_| at.next().is_some_and(|at| at <= end_ms));
+                }
+                _ => {}
+            }
+        }
+        running
+    }
+}
+
+/// The first difference of two values at a place.
+fn differ(one: &Ron, other: &Ron, place: &str) -> Option<Difference> {
+    let told = |value: &Ron| shortened(one_line(value));
+    let (Some((kind, own)), Some((other_kind, others))) = (parts(one), parts(other)) else {
+        let same = one_line(one) == one_line(other);
+        return (!same).then(|| Difference {
+            place: place.to_owned(),
+            one: Some(told(one)),
+            other: Some(told(other)),
+        });
+    };
+    if kind != other_kind {
+        return Some(Difference {
+            place: place.to_owned(),
+            one: Some(told(one)),
+            other: Some(told(other)),
+        });
+    }
+    let inside = |label: &str| match place.is_empty() {
+        true => label.trim_start_matches('.').to_owned(),
+        false => format!("{place}{label}"),
+    };
+    // As a rule both have the same parts in the same order.
+    let find = |list: &[(String, &Ron)], k: usize, label: &str| -> Option<usize> {
+        let here = list.get(k).is_some_and(|(own, _)| own == label);
+        let there = || list.iter().position(|(own, _)| own == label);
+        here.then_some(k).or_else(there)
+    };
+    for (k, (label, value)) in own.iter().enumerate() {
+        let Some(at) = find(&others, k, label) else {
+            return Some(Difference {
+                place: inside(label),
+                one: Some(told(value)),
+                other: None,
+            });
+        };
+        let found = differ(value, others[at].1, &inside(label));
+        if found.is_some() {
+            return found;
+        }
+    }
+    let mut others = others.iter().enumerate();
+    let (_, (label, value)) = others.find(|(k, (label, _))| find(&own, *k, label).is_none())?;
+    Some(Difference {
+        place: inside(label),
+        one: None,
+        other: Some(told(value)),
+    })
+}
+
+/// What sort of whole a value is, and its parts with what they add to its place.
+fn parts(value: &Ron) -> Option<(&'static str, Vec<(String, &Ron)>)> {
+    match value {
+        Ron::Struct(name, fields) => {
+            let fields = fields.iter();
+            let parts = fields.map(|(name, value)| (format!(".{name}"), value));
+            Some((name, parts.collect()))
+        }
+        Ron::Map(entries) => {
+            let entries = entries.iter();
+            let parts = entries.map(|(key, value)| (format!(".{key}"), value));
+            Some(("a map", parts.collect()))
+        }
+        Ron::List(items) => {
+            let items = items.iter().enumerate();
+            let parts = items.map(|(k, value)| (format!("[{k}]"), value));
+            Some(("a list", parts.collect()))
+        }
+        _ => None,
+    }
+}
+
+/// A text that fits a message.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 60;
+    match text.chars().count() > LONGEST {
+        true => text.chars().take(LONGEST).chain("…".chars()).collect(),
+        false => text,
     }
 }
 
@@ -189,17 +327,12 @@ fn expression(expression: &Expression) -> Ron {
 }
 
 fn fields(scene: &Scene) -> Fields {
-    let mut define = Vec::new();
-    let mut channels: Vec<&str> = Vec::new();
-    for cell in &scene.cell_types {
-        for (_, definition) in &cell.channels {
-            if !channels.contains(&definition.name.as_str()) {
-                channels.push(&definition.name);
-                define.push(channel(definition));
-            }
-        }
-    }
-    define.extend(scene.cell_types.iter().map(cell_type));
+    let channels = channels(scene);
+    let mut define: Vec<Ron> = channels
+        .iter()
+        .map(|(name, definition)| channel(name, definition))
+        .collect();
+    define.extend(scene.cell_types.iter().map(|c| cell_type(c, &channels)));
     define.extend(scene.kinds.iter().map(kind));
     let groups = scene
         .groups
@@ -276,8 +409,30 @@ fn fields(scene: &Scene) -> Fields {
     fields
 }
 
-fn channel(channel: &ChannelDefinition) -> Ron {
-    let mut fields = vec![("name", text(&channel.name))];
+/// Definitions with names of their own.
+type Named<'s, T> = Vec<(String, &'s T)>;
+
+/// The channels of all cell types, each definition once. Of two that differ and have one name, as a
+/// channel of a cell type and a file may, the second is numbered.
+fn channels(scene: &Scene) -> Named<'_, ChannelDefinition> {
+    let mut channels: Named<'_, ChannelDefinition> = Vec::new();
+    let all = scene.cell_types.iter().flat_map(|cell| &cell.channels);
+    for (_, definition) in all {
+        if channels.iter().any(|(_, known)| *known == definition) {
+            continue;
+        }
+        let numbered = (2..).map(|n| format!("{}_{n}", definition.name));
+        let mut names = iter::once(definition.name.clone()).chain(numbered);
+        let free = |name: &String| !channels.iter().any(|(known, _)| known == name);
+        if let Some(name) = names.find(free) {
+            channels.push((name, definition));
+        }
+    }
+    channels
+}
+
+fn channel(name: &str, channel: &ChannelDefinition) -> Ron {
+    let mut fields = vec![("name", text(name))];
     if !channel.parameters.is_empty() {
         fields.push(("parameters", numbers(&channel.parameters)));
     }
@@ -346,11 +501,11 @@ fn kinetics(kinetics: &GateKinetics) -> Fields {
     }
 }
 
-fn cell_type(cell: &CellDefinition) -> Ron {
-    let channels = cell
-        .channels
-        .iter()
-        .map(|(name, channel)| (name.clone(), text(&channel.name)));
+fn cell_type(cell: &CellDefinition, definitions: &Named<'_, ChannelDefinition>) -> Ron {
+    let channels = cell.channels.iter().filter_map(|(name, channel)| {
+        let definition = definitions.iter().find(|(_, known)| *known == channel);
+        definition.map(|(called, _)| (name.clone(), text(called)))
+    });
     let mut fields = vec![
         ("name", text(&cell.name)),
         ("channels", Ron::Map(channels.collect())),
@@ -740,6 +895,10 @@ fn cell(scene: &Scene, cell: &Cell, population: Option<&Population>) -> Ron {
     if let Some(drawn) = &cell.sampler {
         fields.extend(sampler(definition, drawn));
     }
+    // In a copied network the name is that in the network.
+    let drawn_as = cell.drawn_as.as_deref();
+    let drawn_as = drawn_as.map(|name| name.rsplit_once('/').map_or(name, |(_, member)| member));
+    fields.extend(drawn_as.map(|name| ("drawn_as", text(name))));
     if let Some(jitter) = &cell.jitter {
         let jitter = definition.channels.iter().zip(jitter.iter());
         let jitter = jitter.map(|((name, _), width)| (name.clone(), Ron::Number(*width)));

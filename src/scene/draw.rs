@@ -79,7 +79,7 @@ impl Stream {
     }
 
     /// A number of the standard normal distribution (Marsaglia's polar method).
-    fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         loop {
             let (x, y) = (self.uniform(-1.0, 1.0), self.uniform(-1.0, 1.0));
             let square = x.mul_add(x, y * y);

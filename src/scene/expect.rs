@@ -586,15 +586,19 @@ pub(crate) fn of_window(
                 .position(|known| *known == name)
                 .ok_or_else(|| unknown("rhythm", name, &rhythms))?;
             let (field, rest) = split(rest, &[]);
-            if field != "cells" {
-                let measure = pick("measure of rhythms", field, &of_rhythm)?;
-                return Ok(Quantity::Rhythm {
-                    window,
-                    rhythm,
-                    measure,
-                });
-            }
-            let (cells, field) = split(rest, &[]);
+            let (cells, field) = match (field, rest) {
+                ("cells", rest) => split(rest, &[]),
+                (field, "") => {
+                    let measure = pick("measure of rhythms", field, &of_rhythm)?;
+                    return Ok(Quantity::Rhythm {
+                        window,
+                        rhythm,
+                        measure,
+                    });
+                }
+                // `cells` may be left out.
+                (cell, field) => (cell, field),
+            };
             let chosen = select(cells)?;
             let of = &scene.rhythms[rhythm];
             let followers: Vec<usize> = chosen

@@ -35,6 +35,7 @@ pub mod space;
 pub mod spawn;
 pub(crate) mod syntax;
 pub(crate) mod units;
+mod variants;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ use homarus_systems::definition::{CellDefinition, SynapseKind};
 
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
+    document::Difference,
     model::Scene,
     network::{Asked, Size, TableFile},
     shipped::{Kind, Shipped, shipped},

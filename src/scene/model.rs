@@ -194,6 +194,8 @@ pub struct Cell {
     pub gbar: Vec<f64>,
     /// How some of the conductances are drawn.
     pub sampler: Option<Arc<Sampler>>,
+    /// The cell whose random numbers they are drawn with; `None`: its own.
+    pub drawn_as: Option<Arc<str>>,
     /// Relative half-width of the uniform jitter of each conductance (1), by lane.
     pub jitter: Option<Arc<[f64]>>,
     /// Applied current (µA/cm²).

@@ -10,10 +10,10 @@ use homarus_systems::address::{CellNames, ChannelNames, Names};
 use homarus_systems::definition::{CellDefinition, SynapseDefinition, SynapseKind};
 
 use super::{
-    cell::{CellFields, Own},
+    cell::{CellFields, Own, nothing_drawn},
     decode::{
-        ANY, CONDUCTANCE, Fields, Rule, above_zero, expected, fraction, index_of, integer, key,
-        keys, list, map, maximal_conductance, not_negative, number, text,
+        self, ANY, CONDUCTANCE, Fields, Rule, above_zero, expected, fraction, index_of, integer,
+        key, keys, list, map, maximal_conductance, not_negative, number, text,
     },
     definitions::{header, optional_area},
     diagnostic::{Diagnostic, Diagnostics},
@@ -396,6 +396,8 @@ impl<'l> Network<'l> {
             };
             self.enter(key, named);
         }
+        let found = |name: &str| self.find(name).map(|k| &self.cells[k]);
+        check_drawn_as(entries, found, errors);
     }
 
     /// Makes the cells of a population, each with its row of conductances if there is a table.
@@ -683,6 +685,8 @@ impl<'l> Network<'l> {
             members.entry(member.text.clone()).or_insert(first + k);
             read.push(self.cell(member, node, jitter, errors));
         }
+        let found = |name: &str| members.get(name).map(|k| &read[k - first]);
+        check_drawn_as(cells, found, errors);
         let layout = match layout {
             Some(node) => Some(space::layout(node, errors)?),
             None => None,
@@ -701,9 +705,11 @@ impl<'l> Network<'l> {
         }
         for k in 0..count {
             for ((member, _), cell) in cells.iter().zip(&read) {
-                let name: Arc<str> = format!("{}[{k}]/{}", key.text, member.text).into();
+                let path = |member: &str| Arc::from(format!("{}[{k}]/{member}", key.text));
+                let name: Arc<str> = path(&member.text);
                 let own = |cell: &Cell| Cell {
                     name: name.clone(),
+                    drawn_as: cell.drawn_as.as_deref().map(path),
                     ..cell.clone()
                 };
                 let cell = cell.as_ref().map(own);
@@ -844,6 +850,8 @@ impl<'l> Network<'l> {
             None => Some(None),
         };
         fields.optional("layout");
+        let drawn_as = fields.optional("drawn_as");
+        let drawn_as = drawn_as.and_then(|node| decode::key(node, errors));
         let tabulated = fields.optional("table").is_some() || self.asked.table(&key.text).is_some();
         fields.finish(errors);
         let (index, area, position) = (index?, own_area?, position?);
@@ -851,6 +859,7 @@ impl<'l> Network<'l> {
             area,
             position,
             tabulated,
+            drawn_as,
         };
         let definition = &self.types[index].1;
         given.read(
@@ -1351,6 +1360,44 @@ fn enough(
         );
     }
     count <= rows.len()
+}
+
+/// Refuses cells that draw like one that is not there, draws nothing or draws like a third; `found`
+/// looks cells up.
+fn check_drawn_as<'c>(
+    cells: &[(Key, Node)],
+    found: impl Fn(&str) -> Option<&'c Option<Cell>>,
+    errors: &mut Diagnostics,
+) {
+    for (_, node) in cells {
+        let Some(like) = field(node, "drawn_as").and_then(|node| key(node, errors)) else {
+            continue;
+        };
+        let place = &like.place;
+        match found(&like.text) {
+            None => {
+                let known = cells.iter().map(|(key, _)| key.text.as_str());
+                errors.push(
+                    Diagnostic::at(place, format!("there is no cell `{}`", like.text))
+                        .label("whose random numbers would be shared")
+                        .maybe_help(names::hint(&like.text, known, "cell")),
+                );
+            }
+            Some(Some(cell)) if cell.sampler.is_none() => {
+                errors.push(nothing_drawn(place, &cell.name));
+            }
+            Some(Some(cell)) => {
+                if let Some(third) = cell.drawn_as.as_ref().filter(|third| **third != cell.name) {
+                    errors.push(
+                        Diagnostic::at(place, format!("`{}` is drawn as `{third}`", like.text))
+                            .label("has no random numbers of its own")
+                            .help(format!("write `drawn_as: \"{third}\"` here, too")),
+                    );
+                }
+            }
+            Some(None) => {}
+        }
+    }
 }
 
 /// A field of a cell, if it has that.

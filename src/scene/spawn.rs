@@ -73,7 +73,7 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
     }
     simulation.world.insert_resource(built.thrown);
     simulation.groups(scene.all_groups());
-    preset(&mut simulation, scene)?;
+    set(&mut simulation, scene)?;
     observe(&mut simulation, scene)?;
     intervene(&mut simulation, scene)?;
     Ok(simulation)
@@ -124,8 +124,11 @@ pub(super) fn kinetics(place: &Place, what: &str, error: &dyn Error) -> Diagnost
     Diagnostic::at(place, format!("{what}: {error}")).label("its kinetics cannot be tabulated")
 }
 
-/// Sets what the scene sets by path, so that whatever is derived from start values follows.
-fn preset(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
+/// Sets what the scene sets by path; before the start, whatever is derived from start values follows.
+///
+/// # Errors
+/// A path that names nothing, a value that the scalar cannot have.
+pub fn set(simulation: &mut Simulation, scene: &Scene) -> Result<(), Diagnostics> {
     for (targets, value) in paths::set(scene, simulation.names())? {
         for address in targets.single {
             simulation.preset(address, value).map_err(|e| {

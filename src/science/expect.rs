@@ -118,37 +118,11 @@ impl<'s> Expectations<'s> {
             let label = &self.scene.windows[*k].label;
             summary.windows.iter().find(|window| window.label == *label)
         };
-        let rhythm = |k: &usize, rhythm: &usize| window(k).and_then(|w| w.rhythms.get(*rhythm));
         match quantity {
             Quantity::Run(measure) => vec![field(summary, measure)],
-            Quantity::Cells {
-                window: k,
-                cells,
-                measure,
-            } => {
-                let report = |cell: &usize| window(k).and_then(|w| w.cells.get(*cell));
-                let value = |cell| report(cell).map_or(Value::Null, |r| field(r, measure));
-                cells.iter().map(value).collect()
-            }
-            Quantity::Rhythm {
-                window: k,
-                rhythm: r,
-                measure,
-            } => vec![rhythm(k, r).map_or(Value::Null, |report| field(report, measure))],
-            Quantity::Phases {
-                window: k,
-                rhythm: r,
-                cells,
-                measure,
-            } => {
-                let value = |cell: &usize| {
-                    let name = &*self.scene.cells[*cell].name;
-                    let mut reports = rhythm(k, r).into_iter().flat_map(|report| &report.cells);
-                    let report = reports.find(|report| report.name == name);
-                    report.map_or(Value::Null, |report| field(report, measure))
-                };
-                cells.iter().map(value).collect()
-            }
+            Quantity::Cells { window: k, .. }
+            | Quantity::Rhythm { window: k, .. }
+            | Quantity::Phases { window: k, .. } => in_window(self.scene, window(k), quantity),
             Quantity::Population {
                 window: k,
                 name,
@@ -214,6 +188,37 @@ impl<'s> Expectations<'s> {
             value,
             met,
         }
+    }
+}
+
+/// Values of a measure of cells or rhythms in a window, in the order of its cells; null where it is
+/// not defined or there is no such window. Other quantities have no values here.
+pub fn in_window(scene: &Scene, window: Option<&WindowReport>, quantity: &Quantity) -> Vec<Value> {
+    let rhythm = |rhythm: &usize| window.and_then(|w| w.rhythms.get(*rhythm));
+    match quantity {
+        Quantity::Cells { cells, measure, .. } => {
+            let report = |cell: &usize| window.and_then(|w| w.cells.get(*cell));
+            let value = |cell| report(cell).map_or(Value::Null, |r| field(r, measure));
+            cells.iter().map(value).collect()
+        }
+        Quantity::Rhythm {
+            rhythm: r, measure, ..
+        } => vec![rhythm(r).map_or(Value::Null, |report| field(report, measure))],
+        Quantity::Phases {
+            rhythm: r,
+            cells,
+            measure,
+            ..
+        } => {
+            let value = |cell: &usize| {
+                let name = &*scene.cells[*cell].name;
+                let mut reports = rhythm(r).into_iter().flat_map(|report| &report.cells);
+                let report = reports.find(|report| report.name == name);
+                report.map_or(Value::Null, |report| field(report, measure))
+            };
+            cells.iter().map(value).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -425,6 +425,8 @@ pub struct Prediction {
     pub missing: Option<Missing>,
     /// Where calcium is on target farther along the way, negative conductances counting as 0.
     pub later: Vec<Place>,
+    /// Lambda (1) and mean calcium (µM) as far as the way was walked.
+    pub curve: Vec<[f64; 2]>,
 }
 
 /// The walk of one cell.
@@ -762,5 +764,6 @@ fn judge(walk: &Walk, from: Place, mut places: Vec<Place>) -> Prediction {
         intersection,
         missing,
         later: places,
+        curve: walk.points.clone(),
     }
 }

@@ -6,3 +6,4 @@ pub mod dic;
 pub mod expect;
 pub mod intersect;
 pub mod outcome;
+pub mod statistics;

@@ -13,9 +13,12 @@ use homarus_systems::{
 };
 use serde::Serialize;
 
-use super::intersect::{
-    self, Place, Prediction, Probe, Regulation, Trouble, WORK_MS, conductances, forget, observe,
-    states,
+use super::{
+    intersect::{
+        self, Place, Prediction, Probe, Regulation, Trouble, WORK_MS, conductances, forget,
+        observe, states,
+    },
+    statistics::median,
 };
 use crate::{
     execution::{self, Execution},
@@ -239,7 +242,7 @@ impl Span {
         let probe = Probe::of(scene, execution.kernel);
         let mut at_work = |now| told(self.at_ms + now);
         let predictions = intersect::predict(&regulations, &probe, &mut at_work)
-            .map_err(|trouble| failure(trouble, self.at_ms))?;
+            .map_err(|trouble| failure(trouble, "before the intersections were found"))?;
         let mut outcome = Outcome {
             at_ms: self.at_ms,
             until_ms: self.until_ms,
@@ -413,29 +416,19 @@ fn comparisons(cells: &[Cell]) -> Vec<Comparison> {
     compared.collect()
 }
 
-/// Median; NaN of nothing.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        n => 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]),
-    }
-}
-
 fn wrong(message: String, help: &str) -> Failure {
     Failure::Input(Diagnostic::new(message).help(help).into())
 }
 
-/// The failure of a prediction from `at_ms` on.
-pub(super) fn failure(trouble: Trouble, at_ms: f64) -> Failure {
+/// The failure of a prediction; `when` it was if it was broken off.
+pub(super) fn failure(trouble: Trouble, when: &str) -> Failure {
     match trouble {
         Trouble::Run(error) => error.into(),
         Trouble::Kinetics(error) => wrong(error.to_string(), "see `homarus check`"),
-        Trouble::Stopped => stopped(at_ms),
+        Trouble::Stopped => Failure::Stopped(when.to_owned()),
     }
 }
 
 fn stopped(now_ms: f64) -> Failure {
-    Failure::Stopped(format!("{} s", now_ms / 1000.0))
+    Failure::Stopped(format!("at {} s of model time", now_ms / 1000.0))
 }

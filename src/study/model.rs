@@ -67,6 +67,32 @@ pub struct Study {
     pub tables: Tables,
 }
 
+impl Study {
+    /// The scalars that are read at the end of each window: those among the measures, then those of
+    /// the outcomes that are not among them.
+    pub fn scalars(&self) -> Vec<&str> {
+        let outcomes = self.outcomes.iter().map(|outcome| &outcome.measure);
+        let measures = self.measures.iter().chain(outcomes);
+        distinct(measures.filter(|m| m.is_scalar).map(|m| m.name.as_str()))
+    }
+
+    /// Names of the outcomes, each once: a column of `members` each.
+    pub fn outcome_names(&self) -> Vec<&str> {
+        distinct(self.outcomes.iter().map(|outcome| outcome.name.as_str()))
+    }
+}
+
+/// Each name once, where it comes first.
+fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let mut distinct = Vec::new();
+    for name in names {
+        if !distinct.contains(&name) {
+            distinct.push(name);
+        }
+    }
+    distinct
+}
+
 /// A window: time that is left out, then time that is analysed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
@@ -285,6 +311,16 @@ pub struct Criteria {
     pub phase_within: f64,
     /// And no duty cycle by more than this (1).
     pub duty_within: f64,
+}
+
+impl Criteria {
+    /// Those by which the reports of windows say whether a rhythm is there.
+    pub fn thresholds(&self) -> crate::rhythm::Thresholds {
+        crate::rhythm::Thresholds {
+            cv_below: self.cv_below,
+            lock_above: self.lock_above,
+        }
+    }
 }
 
 impl Default for Criteria {

@@ -13,11 +13,13 @@ pub struct Observed {
     pub undo_ms: f64,
     /// Time up to which it ran (ms).
     pub end_ms: f64,
-    /// Reports of the windows, by [`Moment`]; those that the study has and the run reached.
+    /// Reports of the windows, by [`Moment`]; those that the study has and the run reached whole.
+    /// Their verdicts are by the thresholds of the study's criteria.
     pub windows: [Option<WindowReport>; 3],
-    /// Scalars among the measures, in their order, at the end of each window.
+    /// The scalars of [`super::model::Study::scalars`], in their order, at the end of each window.
     pub scalars: [Vec<Option<f64>>; 3],
-    /// Spike times (ms) of every cell, ascending, from the beginning of the first window on.
+    /// Spike times (ms) of every cell, ascending, from the beginning of the window before the fork
+    /// on; from the fork on if there is no such window.
     pub trains: Vec<Vec<f64>>,
     /// Why it broke off, if it did.
     pub error: Option<String>,

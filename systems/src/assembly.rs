@@ -558,7 +558,7 @@ fn spawn_width<const W: usize>(world: &mut World, spec: NeuronSpec, id: CellType
             neuron.insert(ThresholdVoltage(v_th));
         }
         let preload = match controller.start {
-            IntegralStart::Preloaded => controller.gains.beta / controller.gains.ki,
+            IntegralStart::Preloaded => preload(&controller.gains),
             IntegralStart::Zero => 0.0,
         };
         let channels = controller.lanes.map(|lane| Modulated {
@@ -903,19 +903,28 @@ fn start_regulation(world: &mut World, neuron: Entity, name: &str) -> Result<(),
     Ok(())
 }
 
+/// Integral that holds a conductance, over the conductance.
+fn preload(gains: &Gains) -> f64 {
+    match gains.ki == 0.0 {
+        true => 0.0,
+        false => gains.beta / gains.ki,
+    }
+}
+
 /// Starts regulation anew with the conductances as they are; integrals hold them.
 pub(crate) fn rebase(world: &mut World, neuron: Entity, name: &str) -> Result<(), RunError> {
-    base_regulation(world, neuron, name)?;
+    let before_start = world.contains_resource::<BeforeStart>();
     if let Some(mut controller) = world.get_mut::<Controller>(neuron) {
-        let Gains { beta, ki, .. } = controller.gains;
+        let preload = preload(&controller.gains);
         for channel in &mut controller.channels {
-            channel.integral = match ki == 0.0 {
-                true => 0.0,
-                false => beta / ki * channel.conductance,
-            };
+            channel.integral = preload;
         }
     }
-    Ok(())
+    match before_start {
+        // The start does the rest, with the conductances that there are then.
+        true => Ok(()),
+        false => start_regulation(world, neuron, name),
+    }
 }
 
 /// Time constants of homeostasis, mRNA, pools and the regulators' conductances from the

@@ -5,6 +5,7 @@
 //! voltage.
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::channels::Pool;
 use crate::math;
@@ -16,7 +17,7 @@ use crate::simd::Real;
 pub struct Calcium(pub f64);
 
 /// Integral of calcium (µM ms).
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CalciumIntegral {
     /// Since the last control tick.
     pub since_tick: f64,

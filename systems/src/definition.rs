@@ -2,6 +2,8 @@
 //! caller and compiled by [`crate::channels`] and [`crate::coupling`]. Nothing of a particular
 //! current or cell type stands in Rust.
 
+use serde::{Deserialize, Serialize};
+
 use crate::kinetics::Expression;
 
 /// How a gate moves, as expressions over `V` (mV), `Ca` (µM) and the channel's parameters.
@@ -107,6 +109,28 @@ pub struct ChannelDefinition {
     pub carries_calcium: bool,
     /// Kinetic parameters with their defaults, in file order.
     pub parameters: Vec<(String, f64)>,
+}
+
+impl ChannelDefinition {
+    /// The channel with every time constant multiplied by `factor` (1), every rate divided by it.
+    #[must_use]
+    pub fn slowed(mut self, factor: f64) -> Self {
+        let slow = |rate: &mut Expression| {
+            let fast = std::mem::replace(rate, Expression::constant(0.0));
+            *rate = Expression::quotient(fast, Expression::constant(factor));
+        };
+        for gate in &mut self.gates {
+            match &mut gate.kinetics {
+                GateKinetics::Relaxation { tau, .. } => {
+                    *tau = Expression::product(vec![Expression::constant(factor), tau.clone()]);
+                }
+                GateKinetics::Rates { alpha, beta } => [alpha, beta].into_iter().for_each(slow),
+            }
+        }
+        let transitions = self.scheme.iter_mut().flat_map(|s| &mut s.transitions);
+        transitions.for_each(|transition| slow(&mut transition.rate));
+        self
+    }
 }
 
 /// What calcium influx is reckoned from.
@@ -263,7 +287,7 @@ impl CellDefinition {
 
 /// Start state of a cell; what is `None` follows the rule "at rest": gates at steady state for
 /// V(0) and Ca(0), calcium at its equilibrium for V(0).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// V(0) (mV); default -60.
     pub v: Option<f64>,

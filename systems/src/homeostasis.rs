@@ -8,6 +8,7 @@
 //! stays at 0. All regulated conductances of a cell therefore keep their ratios.
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::calcium::SensedCalcium;
 use crate::channels::{Gbar, NegativeConductance};
@@ -15,7 +16,7 @@ use crate::parallel::each;
 use crate::schedule::{Clock, NeuronIndex};
 
 /// One regulated conductance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Regulated {
     /// Lane of the channel.
     pub lane: usize,
@@ -30,7 +31,7 @@ pub struct Regulated {
 }
 
 /// Target and time constants of a cell's homeostasis.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Target calcium (µM).
     pub ca_target: f64,
@@ -41,7 +42,7 @@ pub struct Settings {
 }
 
 /// Homeostasis of one cell.
-#[derive(Component, Clone, Debug, PartialEq)]
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[component(storage = "SparseSet")]
 pub struct Homeostat {
     /// Target and time constants.
@@ -97,7 +98,7 @@ impl Homeostat {
 }
 
 /// Conductances that have fallen below zero: (neuron, lane) with the time (ms) of the first fall.
-#[derive(Resource, Clone, Debug, Default)]
+#[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BelowZero {
     falls: Vec<(NeuronIndex, usize, f64)>,
     /// Lanes that have fallen, as bits, by neuron.

@@ -26,5 +26,7 @@ mod parallel;
 pub mod protocol;
 pub mod schedule;
 pub mod scheme;
+mod shared;
 pub mod simd;
+pub mod snapshot;
 pub mod table;

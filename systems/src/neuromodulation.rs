@@ -9,6 +9,7 @@
 //! ([`crate::dic`]), so the controller follows homeostasis.
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::channels::{
     Block, CellType, CellTypeId, CellTypes, Gbar, NegativeConductance, Parameters,
@@ -19,7 +20,7 @@ use crate::parallel::each;
 use crate::schedule::{Clock, NeuronIndex};
 
 /// One modulated conductance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Modulated {
     /// Lane of the channel.
     pub lane: usize,
@@ -34,7 +35,7 @@ pub struct Modulated {
 }
 
 /// Gains and rates of a controller.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gains {
     /// Proportional gain (1/ms).
     pub kp: f64,
@@ -51,7 +52,7 @@ pub struct Gains {
 }
 
 /// Controller of one cell.
-#[derive(Component, Clone, Debug)]
+#[derive(Component, Clone, Debug, Serialize, Deserialize)]
 #[component(storage = "SparseSet")]
 pub struct Controller {
     /// Target slow DIC.
@@ -65,7 +66,16 @@ pub struct Controller {
     /// The two modulated conductances.
     pub channels: [Modulated; 2],
     /// Scratch: what the solve needs of the cell at V_th; rebuilt when kinetics or V_th change.
+    #[serde(skip)]
     pub plan: Option<Compensation>,
+}
+
+/// What is scratch does not count.
+impl PartialEq for Controller {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |c: &Self| (c.g_s, c.g_u, c.gains, c.v_th);
+        numbers(self) == numbers(other) && self.channels == other.channels
+    }
 }
 
 /// State (g, pool, integral) of one modulated conductance.

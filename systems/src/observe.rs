@@ -4,6 +4,7 @@
 use std::cell::LazyCell;
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::address::{Address, read};
 use crate::calcium::{Calcium, CalciumIntegral};
@@ -112,6 +113,24 @@ impl Sampler {
         self.taken as f64 * self.every
     }
 
+    /// Begins after what is due by now, which somebody else has taken.
+    fn resume(&mut self, world: &World, clock: &Clock) {
+        self.rows.clear();
+        self.taken = (clock.now() / self.every) as u64;
+        while self.taken > 0 && !clock.reached((self.taken - 1) as f64 * self.every) {
+            self.taken -= 1;
+        }
+        while clock.reached(self.due()) {
+            self.taken += 1;
+        }
+        self.before = None;
+        if clock.place(self.due()) == Place::Inside(clock.step()) {
+            let addresses = self.addresses.iter();
+            let values = addresses.map(|a| read(world, *a).unwrap_or(f64::NAN));
+            self.before = Some((clock.now(), values.collect()));
+        }
+    }
+
     /// Takes what is due by now and not beyond the end of the run; off the grid, what was there is
     /// interpolated between the ends of the step, or of the part of it.
     fn read(&mut self, world: &World, clock: &Clock) {
@@ -143,7 +162,7 @@ impl Sampler {
 }
 
 /// A window over which mean calcium is taken.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowMean {
     /// Start (ms).
     pub from: f64,
@@ -186,6 +205,32 @@ impl Observers {
             start: Vec::new(),
             until: Vec::new(),
         });
+    }
+
+    /// Windows [from, to) (ms) from now on, in this order; what is known of those that were followed
+    /// before is kept. Of one that began unseen nothing is known.
+    pub fn follow(&mut self, windows: impl IntoIterator<Item = (f64, f64)>) {
+        let known = std::mem::take(&mut self.windows);
+        for (from, to) in windows {
+            match known.iter().find(|w| (w.from, w.to) == (from, to)) {
+                Some(window) => self.windows.push(window.clone()),
+                None => self.window(from, to),
+            }
+        }
+    }
+
+    /// Goes on at the present time: samplers begin with what is due after it, windows are those
+    /// given.
+    pub(crate) fn resume(&mut self, world: &World, windows: &[WindowMean]) {
+        let clock = world.resource::<Clock>();
+        for sampler in &mut self.samplers {
+            sampler.resume(world, clock);
+        }
+        self.windows = windows.to_vec();
+        let neurons = world.resource::<Neurons>();
+        let integral = |k| world.get::<CalciumIntegral>(neurons.entity(k));
+        let integrals = (0..neurons.len()).map(|k| integral(k).map_or(0.0, |i| i.total()));
+        self.last = (clock.now(), integrals.collect());
     }
 
     /// Next time after now at which something is read (ms).
@@ -239,7 +284,11 @@ pub fn windows(
         seen[k] = now;
         // Inside a step, the integral grows evenly.
         let share = |t: f64| ((t - from) / (to - from)).clamp(0.0, 1.0);
-        let at = |t: f64| (now - before).mul_add(share(t), before);
+        // At its end it is what it is, wherever the stretch began.
+        let at = |t: f64| match t >= to {
+            true => now,
+            false => (now - before).mul_add(share(t), before),
+        };
         for window in windows.iter_mut() {
             if to.min(window.to) > from.max(window.from) {
                 if window.from >= from {

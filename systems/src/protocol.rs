@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::address::{self, Address, BulkScalar, CellScalar, ChannelScalar, Names, on_width};
 use crate::assembly;
@@ -16,7 +17,7 @@ use crate::neuromodulation::Controller;
 use crate::schedule::{Clock, Edges, Neurons};
 
 /// What an entry does. Cells and edges are indices in scene order, channels lanes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Action {
     /// Writes each scalar. A conductance whose regulator is on goes back to the regulator's value
     /// when that next acts: there, `Overwrite` is what moves it.
@@ -70,6 +71,7 @@ pub enum Action {
         /// Which bulk.
         bulk: usize,
         /// Places in it.
+        #[serde(with = "crate::shared")]
         edges: Arc<[u32]>,
         /// The path they were asked for by.
         path: String,
@@ -147,7 +149,7 @@ pub enum Action {
 }
 
 /// How many scalars change at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     /// To a value.
     Set(f64),
@@ -163,7 +165,7 @@ pub enum Change {
 }
 
 /// A timed action.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// When (ms).
     pub at_ms: f64,
@@ -187,7 +189,7 @@ pub struct Event {
 }
 
 /// A ramp under way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct ActiveRamp {
     targets: Vec<(Address, f64)>,
     /// Scalars of edges in bulk with their values at the start.
@@ -202,6 +204,10 @@ struct ActiveRamp {
 pub struct Protocol {
     entries: Vec<Entry>,
     cursor: usize,
+    /// Entries that entries have added and that are still to come, by time: the ends of currents.
+    added: Vec<Entry>,
+    /// Time (ms) of the last of the entries that acted.
+    acted_ms: Option<f64>,
     ramps: Vec<ActiveRamp>,
     /// Conductances (mS/cm²) noted for later, by time (bits), cell and lane.
     memory: BTreeMap<(u64, usize, usize), f64>,
@@ -215,37 +221,43 @@ impl Protocol {
     /// A protocol of the given entries; equal times keep their order. What is recalled is noted
     /// before anything else acts at its time.
     pub fn new(entries: Vec<Entry>) -> Self {
-        let remember = |entry: &Entry| match &entry.action {
-            Action::Recall {
-                channels, from_ms, ..
-            } => Some(Entry {
-                at_ms: *from_ms,
-                action: Action::Remember {
-                    channels: channels.clone(),
-                },
-            }),
-            _ => None,
-        };
-        let mut entries: Vec<Entry> = entries
-            .iter()
-            .filter_map(remember)
-            .chain(entries.iter().cloned())
-            .collect();
-        entries.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
         Protocol {
-            entries,
+            entries: ordered(entries),
             ..Default::default()
         }
     }
 
+    /// Puts other entries in place of those still to come; those before `now` (ms) are left out.
+    /// Ramps and currents under way go on. An entry recalls only what was noted before or lies at
+    /// `now` or later.
+    pub fn replace(&mut self, entries: Vec<Entry>, now: f64) {
+        let given = |entry: &Entry| !matches!(entry.action, Action::Remember { .. });
+        let given: Vec<Entry> = entries.into_iter().filter(given).collect();
+        self.entries = ordered(given);
+        self.entries.retain(|entry| match &entry.action {
+            Action::Remember { channels } => {
+                let bits = entry.at_ms.to_bits();
+                let known =
+                    |(cell, lane): &(usize, usize)| self.memory.contains_key(&(bits, *cell, *lane));
+                entry.at_ms >= now && !channels.iter().all(known)
+            }
+            _ => entry.at_ms >= now,
+        });
+        self.cursor = 0;
+    }
+
     /// Time of the next entry or end of a ramp (ms).
     pub fn next_time(&self) -> Option<f64> {
-        let entry = self.entries.get(self.cursor).map(|e| e.at_ms);
-        let ramp = self.ramps.iter().map(|r| r.end).min_by(f64::total_cmp);
-        match (entry, ramp) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let listed = self.entries.get(self.cursor);
+        let entries = listed.into_iter().chain(self.added.first());
+        let ramps = self.ramps.iter().map(|ramp| ramp.end);
+        let times = entries.map(|entry| entry.at_ms).chain(ramps);
+        times.min_by(f64::total_cmp)
+    }
+
+    /// Time (ms) of the last entry that acted, the ends of currents apart; `None`: none has.
+    pub fn acted_ms(&self) -> Option<f64> {
+        self.acted_ms
     }
 
     /// Whether a ramp is under way, which moves at every control tick.
@@ -258,14 +270,86 @@ impl Protocol {
         &self.entries
     }
 
-    /// Puts an entry in its place among those still to come.
-    fn insert(&mut self, entry: Entry) {
-        let later = self.entries[self.cursor..]
-            .iter()
-            .position(|e| e.at_ms > entry.at_ms);
-        let at = later.map_or(self.entries.len(), |k| self.cursor + k);
-        self.entries.insert(at, entry);
+    /// Adds an entry to those still to come.
+    fn add(&mut self, entry: Entry) {
+        let at = self.added.partition_point(|e| e.at_ms <= entry.at_ms);
+        self.added.insert(at, entry);
     }
+
+    /// Takes the next entry whose time has come; of two at one time the listed one goes first.
+    fn take_due(&mut self, clock: &Clock) -> Option<Entry> {
+        let due = |entry: &&Entry| clock.reached(entry.at_ms);
+        let listed = self.entries.get(self.cursor).filter(due);
+        let added = self.added.first().filter(due);
+        match (listed, added) {
+            (Some(a), Some(b)) if b.at_ms < a.at_ms => Some(self.added.remove(0)),
+            (None, Some(_)) => Some(self.added.remove(0)),
+            (Some(entry), _) => {
+                self.cursor += 1;
+                self.acted_ms = Some(entry.at_ms);
+                Some(entry.clone())
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// How far it has come.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            to_come: self.entries[self.cursor..].to_vec(),
+            added: self.added.clone(),
+            acted_ms: self.acted_ms,
+            ramps: self.ramps.clone(),
+            memory: self.memory.clone(),
+            failure: self.failure.clone(),
+        }
+    }
+}
+
+/// How far a protocol has come, and what is still to come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    to_come: Vec<Entry>,
+    added: Vec<Entry>,
+    acted_ms: Option<f64>,
+    ramps: Vec<ActiveRamp>,
+    memory: BTreeMap<(u64, usize, usize), f64>,
+    failure: Option<String>,
+}
+
+impl Progress {
+    /// The protocol that goes on from here; what it did before is told no more.
+    pub(crate) fn protocol(&self) -> Protocol {
+        Protocol {
+            entries: self.to_come.clone(),
+            cursor: 0,
+            added: self.added.clone(),
+            acted_ms: self.acted_ms,
+            ramps: self.ramps.clone(),
+            memory: self.memory.clone(),
+            events: Vec::new(),
+            failure: self.failure.clone(),
+        }
+    }
+}
+
+/// Entries by time, with those that note what others recall.
+fn ordered(entries: Vec<Entry>) -> Vec<Entry> {
+    let remember = |entry: &Entry| match &entry.action {
+        Action::Recall {
+            channels, from_ms, ..
+        } => Some(Entry {
+            at_ms: *from_ms,
+            action: Action::Remember {
+                channels: channels.clone(),
+            },
+        }),
+        _ => None,
+    };
+    let notes: Vec<Entry> = entries.iter().filter_map(remember).collect();
+    let mut entries: Vec<Entry> = notes.into_iter().chain(entries).collect();
+    entries.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
+    entries
 }
 
 /// System: acts out every entry whose time has come, and moves ramps.
@@ -278,11 +362,7 @@ pub fn act(world: &mut World) {
     }
     world.resource_scope(|world, mut protocol: Mut<Protocol>| {
         move_ramps(world, &mut protocol, now);
-        while let Some(entry) = protocol.entries.get(protocol.cursor)
-            && world.resource::<Clock>().reached(entry.at_ms)
-        {
-            let entry = entry.clone();
-            protocol.cursor += 1;
+        while let Some(entry) = protocol.take_due(world.resource::<Clock>()) {
             act_out(world, &mut protocol, &entry);
         }
     });
@@ -512,7 +592,7 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
                     cells,
                     for_ms: f64::INFINITY,
                 };
-                protocol.insert(Entry {
+                protocol.add(Entry {
                     at_ms: t_ms + for_ms,
                     action,
                 });
@@ -582,9 +662,16 @@ fn act_out(world: &mut World, protocol: &mut Protocol, entry: &Entry) {
         } => {
             for (cell, lane) in channels {
                 let noted = protocol.memory.get(&(from_ms.to_bits(), *cell, *lane));
+                let place = (*cell, *lane);
                 if let Some(g) = noted.copied() {
-                    let place = (*cell, *lane);
                     overwrite(world, protocol, t_ms, "recall", place, g, *mrna);
+                } else if protocol.failure.is_none() {
+                    let gbar = Address::Channel(*cell, *lane, ChannelScalar::Gbar);
+                    let path = world.resource::<Names>().path(gbar);
+                    protocol.failure = Some(format!(
+                        "recall: nobody noted {path} at {from_ms} ms, which lies before the state that \
+                         the run goes on from"
+                    ));
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     calcium, channels, coupling, homeostasis, integrate, membrane, neuromodulation, observe,
@@ -34,7 +35,7 @@ pub enum Sets {
 }
 
 /// Place of a neuron in the order of the scene.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(transparent)]
 pub struct NeuronIndex(pub u32);
 
@@ -165,7 +166,7 @@ const GRID_TOLERANCE: f64 = 1e-6;
 pub const MAX_STEPS: f64 = 1e12;
 
 /// Model time.
-#[derive(Resource, Clone, Debug)]
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
     dt: f64,
     step: u64,
@@ -235,6 +236,16 @@ impl Clock {
         self.end
     }
 
+    /// Control interval (ms).
+    pub fn control(&self) -> f64 {
+        self.control
+    }
+
+    /// Has the run end at another model time (ms), not before the present one.
+    pub fn set_end(&mut self, end: f64) {
+        self.end = end;
+    }
+
     /// Whether the run is over.
     pub fn finished(&self) -> bool {
         self.reached(self.end)
@@ -283,6 +294,11 @@ impl Clock {
             Place::On(k) => k,
             Place::Inside(k) => k + 1,
         }
+    }
+
+    /// Grid point of control tick `k`, the one at 0 being the first.
+    pub fn tick(&self, k: u64) -> u64 {
+        self.grid_from(k as f64 * self.control)
     }
 
     /// Grid point of the next control tick.

@@ -135,7 +135,8 @@ enum Wrong {
 
 impl<'s> Drawing<'s> {
     fn new(scene: &'s Scene, cell: &'s Cell, sampler: &'s Arc<Sampler>, types: &'s Types) -> Self {
-        let stream = |name: &str| Stream::new(scene.seed, &format!("{}.{name}", cell.name));
+        let owner = cell.drawn_as.as_ref().unwrap_or(&cell.name);
+        let stream = |name: &str| Stream::new(scene.seed, &format!("{owner}.{name}"));
         Self {
             scene,
             cell,

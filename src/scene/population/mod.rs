@@ -1,6 +1,7 @@
 //! How the conductances of cells are drawn: each uniformly, normally, log-normally or as a function
 //! of others, then solved for wanted dynamic input conductances, then held against rules that throw
-//! a draw away. What is drawn for a cell belongs to the seed, the cell and the name of the draw.
+//! a draw away. What is drawn for a cell belongs to the seed, the cell and the name of the draw; cells
+//! that are drawn as one of them share its random numbers.
 
 pub mod build;
 pub(super) mod table;

@@ -408,6 +408,18 @@ fn write_parameter(
         .0
         .clone();
     *parameters.get_mut(first + k).ok_or(WriteError::Missing)? = x;
+    set_parameters(world, neuron, parameters)
+}
+
+/// Gives a neuron other values of its kinetic parameters; tables follow.
+///
+/// # Errors
+/// They give kinetics that no table can hold.
+pub(crate) fn set_parameters(
+    world: &mut World,
+    neuron: Entity,
+    parameters: Vec<f64>,
+) -> Result<(), WriteError> {
     let old = *world.get::<CellTypeId>(neuron).ok_or(WriteError::Missing)?;
     let mut types = world.resource_mut::<CellTypes>();
     let (definition, area) = (types.get(old).definition.clone(), types.get(old).area);
@@ -444,6 +456,18 @@ fn write_edge_parameter(
         .0
         .clone();
     *parameters.get_mut(k).ok_or(WriteError::Missing)? = x;
+    set_edge_parameters(world, edge, parameters)
+}
+
+/// Gives an edge other values of its parameters; tables follow.
+///
+/// # Errors
+/// They give kinetics that no table can hold.
+pub(crate) fn set_edge_parameters(
+    world: &mut World,
+    edge: Entity,
+    parameters: Vec<f64>,
+) -> Result<(), WriteError> {
     let old = world.get::<Edge>(edge).ok_or(WriteError::Missing)?.kind;
     let mut kinds = world.resource_mut::<Kinds>();
     let definition = kinds.get(old).definition().clone();

@@ -7,15 +7,19 @@
 mod access;
 mod names;
 
+use serde::{Deserialize, Serialize};
+
 pub use access::{Rehearsal, WriteError, read, write, write_bulk};
-pub(crate) use access::{bulk_edges, bulk_edges_mut, on_width};
+pub(crate) use access::{
+    bulk_edges, bulk_edges_mut, on_width, set_edge_parameters, set_parameters,
+};
 pub use names::{
     BulkNames, BulkScalar, CellNames, ChannelNames, EdgeNames, Names, PathError, SelectedEdges,
     Targets,
 };
 
 /// A scalar of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ChannelScalar {
     /// Maximal conductance (mS/cm²).
     Gbar,
@@ -34,7 +38,7 @@ pub enum ChannelScalar {
 }
 
 /// A scalar of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum CellScalar {
     V,
@@ -55,7 +59,7 @@ pub enum CellScalar {
 }
 
 /// A scalar of an edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EdgeScalar {
     /// Conductance (mS/cm² of the postsynaptic membrane).
     G,
@@ -66,7 +70,7 @@ pub enum EdgeScalar {
 }
 
 /// A resolved scalar: indices of cells and edges in scene order, lanes of channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// Of a cell.
     Cell(usize, CellScalar),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::definition::{CellDefinition, ChannelDefinition};
 use crate::nearest::nearest;
@@ -139,11 +140,12 @@ enum AnyEdge {
 }
 
 /// A scalar of many edges in bulk, which is changed as one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BulkScalar {
     /// Which bulk.
     pub bulk: usize,
     /// Places in the bulk, ascending.
+    #[serde(with = "crate::shared")]
     pub edges: Arc<Vec<u32>>,
     /// Scalar.
     pub scalar: EdgeScalar,

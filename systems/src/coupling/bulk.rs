@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Edges of one kind with the same parameters, in columns. A weight may change at any time; which
 /// cells they join does not.
@@ -30,8 +31,17 @@ pub struct BulkEdges {
     pub(super) regrouped: bool,
 }
 
+/// What of edges in bulk changes in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BulkState {
+    g: Vec<f64>,
+    cut: Vec<bool>,
+    release: Vec<u32>,
+    releases: Vec<Release>,
+}
+
 /// The activation that edges with one presynaptic cell share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Release {
     /// Presynaptic neuron (index).
     pub pre: u32,
@@ -181,6 +191,35 @@ impl BulkEdges {
     /// Activations that edges share.
     pub fn releases(&self) -> &[Release] {
         &self.releases
+    }
+
+    /// What of it changes in a run.
+    pub(crate) fn state(&self) -> BulkState {
+        BulkState {
+            g: self.g.clone(),
+            cut: self.cut.clone(),
+            release: self.release.clone(),
+            releases: self.releases.clone(),
+        }
+    }
+
+    /// Whether a state is one of as many edges of the same sort.
+    pub(crate) fn fits(&self, state: &BulkState) -> bool {
+        let sizes = (state.g.len(), state.release.len());
+        let known = |release: &u32| (*release as usize) < state.releases.len();
+        sizes == (self.g.len(), self.release.len())
+            && (state.cut.is_empty() || state.cut.len() == state.g.len())
+            && state.release.iter().all(known)
+    }
+
+    /// Puts a state in place of the present one.
+    pub(crate) fn set_state(&mut self, state: &BulkState) {
+        self.g.clone_from(&state.g);
+        self.cut.clone_from(&state.cut);
+        self.release.clone_from(&state.release);
+        self.releases.clone_from(&state.releases);
+        self.touched.clear();
+        self.regrouped = true;
     }
 
     /// Activations that edges share, to be written.

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 
 use bevy_ecs::prelude::*;
 
+pub(crate) use bulk::BulkState;
 pub use bulk::{BulkEdges, Release};
 pub use implicit::Component as ImplicitComponent;
 pub use kinds::{CompiledKind, KindError, Kinds};

@@ -1,5 +1,7 @@
 //! Step control: how long the next step of a neuron is.
 
+use serde::{Deserialize, Serialize};
+
 /// Longest step (ms).
 pub const LONGEST: f64 = 5.0;
 /// Smallest error that the step control reckons with, in units of the tolerance.
@@ -8,7 +10,7 @@ const LEAST_ERROR: f64 = 1e-10;
 pub const LEAST_MEMORY: f64 = 1e-4;
 
 /// State of the step control of a neuron. Part of the state of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adaptive {
     /// Step (ms) to try next.
     pub h: f64,

@@ -85,11 +85,10 @@ impl SiteTable {
     }
 }
 
-/// Scratch of a coupled network, by neuron. The slopes outlive a stretch: voltages are extrapolated
-/// from them.
+/// Scratch of a coupled network, by neuron.
 #[derive(Debug, Default)]
 pub struct Signals {
-    /// Rate of V (mV/ms) at the end of the last window.
+    /// Rate of V (mV/ms) at the end of the last window; lent by [`super::Accurate`] for a stretch.
     pub slope: Vec<f64>,
     /// V at the start, in the middle and at the end of a window.
     voltage: [Vec<f64>; 3],

@@ -53,6 +53,9 @@ pub struct Accurate {
     pub tolerance: f64,
     /// Step control of each neuron; survives the end of a stretch.
     pub steps: Vec<Adaptive>,
+    /// Rate of V (mV/ms) of each neuron at the end of the last window of a coupled network: voltages
+    /// are extrapolated from there.
+    pub slopes: Vec<f64>,
 }
 
 impl Accurate {
@@ -68,6 +71,7 @@ impl Default for Accurate {
         Accurate {
             tolerance: Self::TOLERANCE,
             steps: Vec::new(),
+            slopes: Vec::new(),
         }
     }
 }
@@ -197,8 +201,14 @@ pub fn advance(
             spikes: &mut spikes.list,
             failures: &mut failures,
         };
-        let network = &mut network;
-        dispatch::run(*kernel, NetworkSteps { network, from, to });
+        std::mem::swap(&mut network.signals.slope, &mut settings.slopes);
+        let steps = NetworkSteps {
+            network: &mut network,
+            from,
+            to,
+        };
+        dispatch::run(*kernel, steps);
+        std::mem::swap(&mut network.signals.slope, &mut settings.slopes);
     }
     scatter(&mut columns, plans, groups, &mut settings.steps);
     spikes.list[first..].sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.neuron.cmp(&b.neuron)));
