@@ -590,6 +590,7 @@ fn entries_have_absolute_times_and_the_values_of_a_point() {
     let times = Times {
         fork_ms: 2_000.0,
         from_ms: 2_000.0,
+        until_ms: 9_000.0,
         phase_ms: &|rhythm, phase| (rhythm == 0).then_some(2_100.0 + 200.0 * phase),
     };
     let made = axes::entries(&study, 0, &study.protocol, &values, &times).expect("fine");
@@ -614,6 +615,7 @@ fn a_pair_makes_an_entry_for_each() {
     let times = Times {
         fork_ms: 0.0,
         from_ms: 10.0,
+        until_ms: 20.0,
         phase_ms: &|_, _| None,
     };
     let made = axes::entries(&study, 0, &study.undo, &plan.values(0, 0), &times).expect("fine");
