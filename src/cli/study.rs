@@ -270,8 +270,8 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCod
         let rows = File::open(&path).and_then(Rows::read);
         rows.map_err(|error| format!("`{}`: {error}", path.display()))
     };
-    let read_if = |asked: bool, name| asked.then(|| read(name)).transpose();
-    let tables = || {
+    let read_if = |asked: bool, name: &str| asked.then(|| read(name)).transpose();
+    let tables = || -> Result<_, String> {
         let (response, map) = (study.response.is_some(), study.return_map.is_some());
         let curves = read_if(response, "curves")?.zip(read_if(response, "locking")?);
         Ok((read("summary")?, curves, read_if(map, "return_map")?))
@@ -279,7 +279,6 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCod
     let (rows, responses, maps) = match tables() {
         Ok(tables) => tables,
         Err(error) => {
-            let error: String = error;
             message(&format!("homarus: the results cannot be read: {error}\n"));
             return Ok(ExitCode::from(1));
         }

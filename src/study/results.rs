@@ -48,12 +48,12 @@ const MOMENTS: [(Moment, &str); 3] = [
 /// Every axis and outcome with such a name.
 pub fn check(study: &Study) -> Result<(), Diagnostics> {
     let layout = Layout::of(study);
-    let tables = [
+    let mut tables = vec![
         layout.columns.clone(),
         layout.summary_columns(study, &Summary::of(study)),
-        layout.curve_columns(study),
-        layout.map_columns(study),
     ];
+    tables.extend(study.response.as_ref().map(|_| layout.curve_columns(study)));
+    tables.extend(study.return_map.as_ref().map(|_| layout.map_columns(study)));
     let taken = |name: &str| {
         let of = |columns: &Vec<Column>| columns.iter().filter(|c| c.name == name).count() > 1;
         tables.iter().any(of)
@@ -573,7 +573,7 @@ impl Returns {
         common.extend(others.map(|(_, value)| value.value()));
         common.extend([member.network, member.realisation].map(Value::Count));
         common.extend([told.runs as u64, told.points as u64].map(Value::Count));
-        let mut row = |own: [Value<'_>; 7]| self.maps.row(common.iter().copied().chain(own));
+        let mut row = |own: [Value<'static>; 7]| self.maps.row(common.iter().copied().chain(own));
         for (k, at) in told.fixed.iter().enumerate() {
             row([
                 Value::Word(0),
