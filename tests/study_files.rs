@@ -653,7 +653,7 @@ fn entries_come_again_up_to_their_number_or_the_end() {
 fn repetitions_that_cannot_be_are_refused() {
     let from = "(at_ms: 0, block:";
     for (more, told) in [
-        ("every_ms: 0", &["must be above 0"][..]),
+        ("every_ms: 0", &["expected a number greater than 0"][..]),
         (
             "times: 3",
             &[
@@ -697,7 +697,11 @@ fn a_size_is_a_number_and_a_lag_needs_a_second_cell() {
     );
     let unknown = said(tables, &map("[\"phse\"]"));
     assert!(unknown.contains("did you mean `phase`?"), "{unknown}");
-    let alone = WHOLE.replace("base: \"half_centre\"", "base: \"stg_cell\"");
-    let alone = complaint(&alone.replacen(tables, &map("[\"phase\"]"), 1));
+    let alone = complaint(
+        "Study(format: 1, about: \"a\", source: \"s\", base: \"stg_cell\", settle_ms: 0, \
+         axes: { \"x\": [1, 2] }, \
+         protocol: [(at_ms: 0, current: \"LP\", amplitude: Axis(\"x\"), for_ms: 5)], \
+         during: (for_ms: 1000), return_map: (rhythm: \"all\", starts: [\"x\"]))",
+    );
     assert!(alone.contains("of `stg_cell` has one cell"), "{alone}");
 }
