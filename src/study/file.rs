@@ -1055,13 +1055,13 @@ impl Reader<'_> {
         if let (Some((count, node)), Some(When::Ms(at))) = (times, at)
             && let Some(until) = stage.until_ms
             && let last = self.shown(at).fold(0.0, f64::max) + (count - 1) as f64 * longest
-            && last > until
+            && last >= until
         {
             let window = stage.window;
             self.errors.push(
                 Diagnostic::at(
                     &node.place,
-                    format!("the last of them comes after the end of `{window}`"),
+                    format!("the last of them does not come before the end of `{window}`"),
                 )
                 .label(format!("the last at {last} ms"))
                 .help(format!(

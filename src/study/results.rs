@@ -419,8 +419,9 @@ impl Layout {
     /// Columns of `curves`.
     fn curve_columns(&self, study: &Study) -> Vec<Column> {
         let count = |name, about| Column::new(name, "1", Kind::Count, about);
-        let number =
-            |name: &str, unit, about| Column::new(name, unit, Kind::Number, about).nullable();
+        let number = |name: &str, unit: &str, about: &str| {
+            Column::new(name, unit, Kind::Number, about).nullable()
+        };
         let phase = study.response.as_ref().map(|response| response.phase);
         let axes = axis_columns(study).enumerate();
         let cycles = study
