@@ -206,7 +206,7 @@ fn every_mistake_is_told_with_its_place_and_a_fix() {
         (
             "at_ms: 0, cut",
             "at_ms: 3_000, cut",
-            &["before the end of `during`", "3000 ms", "ends 2500 ms"],
+            &["after the end of `during`", "3000 ms", "ends 2500 ms"],
         ),
         ("at_ms: 0, cut", "cut", &["needs `at_ms` or `at_phase`"]),
         (
