@@ -28,7 +28,7 @@ use homarus_systems::{
         Kernel,
         plan::{Plan, Sizes},
     },
-    observe::{Observers, Sampler, Spikes},
+    observe::{Observers, Spikes},
     protocol::{Action, Entry, Protocol},
     schedule::{Clock, ThroughTicks},
     snapshot::{Misfit, State},
