@@ -16,10 +16,7 @@ use super::{
 };
 use crate::{
     execution::Execution,
-    record::{
-        bundle,
-        reading::{Field, Rows},
-    },
+    record::reading::{Field, Rows},
     run::Failure,
     study::{
         design::Plan,
@@ -107,7 +104,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .clone()
         .unwrap_or_else(|| format!("{}-results", study.name).into());
     let manifest = Manifest::of(&study, &arguments.set, plan.counts());
-    let mut folder = Folder::open(&dir, &study, manifest).map_err(refused)?;
+    let mut folder = match Folder::open(&dir, &study, manifest) {
+        Ok(folder) => folder,
+        Err(Refusal::Disk(error)) => return Ok(disk(&error, "nothing was run")),
+        Err(Refusal::Wrong { message, help }) => return Err(wrong(message, Some(help))),
+    };
     let say = |text: &str| {
         if !arguments.quiet {
             message(text);
@@ -128,8 +129,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             say(&format!("results written to {}\n", dir.display()));
         }
     }
-    told(arguments, &study, &folder)?;
-    Ok(ExitCode::SUCCESS)
+    told(arguments, &study, &folder)
 }
 
 /// Runs what is missing and writes the tables; gives the exit code where it did not come to that.
@@ -140,7 +140,11 @@ fn finish(
     execution: &Execution,
     folder: &mut Folder,
 ) -> Result<Option<ExitCode>, Failure> {
-    let mut journal = folder.journal().map_err(refused)?;
+    let mut journal = match folder.journal() {
+        Ok(journal) => journal,
+        Err(Refusal::Disk(error)) => return Ok(Some(disk(&error, "nothing was run"))),
+        Err(Refusal::Wrong { message, help }) => return Err(wrong(message, Some(help))),
+    };
     let (all, before) = (engine::Numbers::of(plan).count(), journal.done());
     if before > 0 && !arguments.quiet {
         message(&format!(
@@ -174,16 +178,13 @@ fn finish(
         }
         Ending::Disk(error) => return Ok(Some(disk(&error, &safe(folder, &journal)))),
     }
-    let written = results::write(study, plan, folder, &mut journal, arguments.csv)
-        .map_err(Refusal::Disk)
-        .and_then(|told| folder.complete(told.failed));
-    match written {
+    let written = results::write(study, plan, folder, &mut journal, arguments.csv);
+    match written.and_then(|told| folder.complete(told.failed)) {
         Ok(()) => {
             folder.forget_journal();
             Ok(None)
         }
-        Err(Refusal::Disk(error)) => Ok(Some(disk(&error, &safe(folder, &journal)))),
-        Err(refusal) => Err(refused(refusal)),
+        Err(error) => Ok(Some(disk(&error, &safe(folder, &journal)))),
     }
 }
 
@@ -209,13 +210,6 @@ fn disk(error: &io::Error, safe: &str) -> ExitCode {
          {safe}; make room and run the same command again\n"
     ));
     ExitCode::from(1)
-}
-
-fn refused(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Wrong { message, help } => bundle::Refusal::Request { message, help }.into(),
-        Refusal::Disk(error) => bundle::Refusal::Disk(error).into(),
-    }
 }
 
 /// What a study would take.
@@ -270,14 +264,18 @@ fn dry_run(
 }
 
 /// Prints the summary.
-fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<(), Failure> {
+fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCode, Failure> {
     let path = folder.dir().join("summary.parquet");
-    let rows = File::open(&path).and_then(Rows::read).map_err(|error| {
-        Failure::Bundle(io::Error::new(
-            error.kind(),
-            format!("`{}`: {error}", path.display()),
-        ))
-    })?;
+    let rows = match File::open(&path).and_then(Rows::read) {
+        Ok(rows) => rows,
+        Err(error) => {
+            message(&format!(
+                "homarus: the summary cannot be read: `{}`: {error}\n",
+                path.display()
+            ));
+            return Ok(ExitCode::from(1));
+        }
+    };
     let Manifest {
         homarus,
         study: name,
@@ -303,7 +301,8 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<(), Fai
                 .collect(),
         };
         let text = serde_json::to_string_pretty(&told).map_err(io::Error::other)?;
-        return output(&(text + "\n"));
+        output(&(text + "\n"))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let failed = match failed.unwrap_or_default() {
         0 => String::new(),
@@ -312,7 +311,8 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<(), Fai
     output(&format!(
         "{name}: {members} members and {controls} controls{failed}\n{}",
         table(study, &rows)
-    ))
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Serialize)]

@@ -379,7 +379,7 @@ struct Open {
 
 struct Jobs {
     control: bool,
-    members: Box<dyn Iterator<Item = u64> + Send>,
+    members: VecDeque<u64>,
 }
 
 /// What is done next by a worker that has nothing of its own.
@@ -406,7 +406,13 @@ impl Open {
         if std::mem::take(&mut jobs.control) {
             return Some(Job::Control);
         }
-        jobs.members.next().map(Job::Member)
+        jobs.members.pop_front().map(Job::Member)
+    }
+
+    /// Branches that nobody has begun.
+    fn left(&self) -> usize {
+        let jobs = lock(&self.jobs);
+        jobs.members.len() + usize::from(jobs.control)
     }
 }
 
@@ -511,7 +517,8 @@ impl<'s> Work<'s> {
                 board.settling += 1;
                 return Next::Settle(self.plan.run(run));
             }
-            if let Some(open) = board.open.last() {
+            let fullest = board.open.iter().max_by_key(|open| open.left());
+            if let Some(open) = fullest.filter(|open| open.left() > 0) {
                 return Next::Help(open.clone());
             }
             if board.settling == 0 {
@@ -541,10 +548,9 @@ impl<'s> Work<'s> {
         let forked = runner.fork(run);
         let opened = match forked {
             Ok((fork, site)) => {
-                let members: Vec<u64> = self.missing(run).collect();
                 let jobs = Jobs {
                     control: true,
-                    members: Box::new(members.into_iter()),
+                    members: self.missing(run).collect(),
                 };
                 let open = Arc::new(Open {
                     fork,

@@ -193,11 +193,11 @@ impl Folder {
             Err(error) => return Err(named(&dir.join(MANIFEST), error).into()),
         }
         if folder.manifest.status == Status::Running {
-            folder.write("study.ron", &study.text)?;
+            folder.keep("study.ron", &study.text)?;
             fs::create_dir_all(dir.join("scenes"))
                 .map_err(|error| named(&dir.join("scenes"), error))?;
             for base in &study.bases {
-                folder.write(&format!("scenes/{}.ron", base.name), &base.text())?;
+                folder.keep(&format!("scenes/{}.ron", base.name), &base.text())?;
             }
         }
         Ok(folder)
@@ -250,12 +250,12 @@ impl Folder {
             }
             Err(error) => return Err(shown(error).into()),
         }
-        self.save()
+        Ok(self.save()?)
     }
 
-    fn save(&self) -> Result<(), Refusal> {
+    fn save(&self) -> io::Result<()> {
         let text = serde_json::to_string_pretty(&self.manifest).map_err(io::Error::other)?;
-        Ok(self.write(MANIFEST, &(text + "\n"))?)
+        self.write(MANIFEST, &(text + "\n"))
     }
 
     /// Opens the journal.
@@ -317,6 +317,14 @@ impl Folder {
             .map_err(|error| named(&to, error))
     }
 
+    /// Writes a file unless it is there as it should be.
+    fn keep(&self, name: &str, text: &str) -> io::Result<()> {
+        match fs::read(self.dir.join(name)) {
+            Ok(known) if known == text.as_bytes() => Ok(()),
+            _ => self.write(name, text),
+        }
+    }
+
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
         self.create(name)?.write_all(text.as_bytes())?;
         self.settle(name)
@@ -326,7 +334,7 @@ impl Folder {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn complete(&mut self, failed: u64) -> Result<(), Refusal> {
+    pub fn complete(&mut self, failed: u64) -> io::Result<()> {
         self.manifest.status = Status::Complete;
         self.manifest.failed = Some(failed);
         self.save()
