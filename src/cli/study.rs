@@ -265,14 +265,21 @@ fn dry_run(
 
 /// Prints the summary.
 fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCode, Failure> {
-    let path = folder.dir().join("summary.parquet");
-    let rows = match File::open(&path).and_then(Rows::read) {
-        Ok(rows) => rows,
+    let read = |name: &str| {
+        let path = folder.dir().join(format!("{name}.parquet"));
+        let rows = File::open(&path).and_then(Rows::read);
+        rows.map_err(|error| format!("`{}`: {error}", path.display()))
+    };
+    let read_if = |asked: bool, name: &str| asked.then(|| read(name)).transpose();
+    let tables = || -> Result<_, String> {
+        let (response, map) = (study.response.is_some(), study.return_map.is_some());
+        let curves = read_if(response, "curves")?.zip(read_if(response, "locking")?);
+        Ok((read("summary")?, curves, read_if(map, "return_map")?))
+    };
+    let (rows, responses, maps) = match tables() {
+        Ok(tables) => tables,
         Err(error) => {
-            message(&format!(
-                "homarus: the summary cannot be read: `{}`: {error}\n",
-                path.display()
-            ));
+            message(&format!("homarus: the results cannot be read: {error}\n"));
             return Ok(ExitCode::from(1));
         }
     };
@@ -294,11 +301,10 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCod
             controls: *controls,
             failed: failed.unwrap_or_default(),
             dir: folder.dir().display().to_string(),
-            summary: rows
-                .rows
-                .iter()
-                .map(|row| Object(&rows.columns, row))
-                .collect(),
+            summary: objects(&rows),
+            curves: responses.as_ref().map(|(curves, _)| objects(curves)),
+            locking: responses.as_ref().map(|(_, locking)| objects(locking)),
+            return_map: maps.as_ref().map(objects),
         };
         let text = serde_json::to_string_pretty(&told).map_err(io::Error::other)?;
         output(&(text + "\n"))?;
@@ -309,8 +315,12 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCod
         failed => format!("; {failed} failed, see `error` in members.parquet"),
     };
     output(&format!(
-        "{name}: {members} members and {controls} controls{failed}\n{}",
-        table(study, &rows)
+        "{name}: {members} members and {controls} controls{failed}\n{}{}{}",
+        table(study, &rows),
+        responses.map_or_else(String::new, |(curves, locking)| {
+            curve_table(study, &curves, &locking)
+        }),
+        maps.map_or_else(String::new, |maps| map_table(study, &maps)),
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -325,6 +335,18 @@ struct Told<'a> {
     failed: u64,
     dir: String,
     summary: Vec<Object<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    curves: Option<Vec<Object<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locking: Option<Vec<Object<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_map: Option<Vec<Object<'a>>>,
+}
+
+/// The rows of a table as objects.
+fn objects(rows: &Rows) -> Vec<Object<'_>> {
+    let own = rows.rows.iter();
+    own.map(|row| Object(&rows.columns, row)).collect()
 }
 
 /// A row as an object.
@@ -373,9 +395,7 @@ fn table(study: &Study, rows: &Rows) -> String {
         let place = rows.place(name);
         place.is_some_and(|place| rows.rows.iter().any(|row| row[place] != Field::Null))
     });
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = plain_table();
     table.set_header(columns.iter().map(|(name, _)| name.replace('_', " ")));
     for row in rows.rows.iter().take(PRINTED) {
         table.add_row(
@@ -394,6 +414,145 @@ fn table(study: &Study, rows: &Rows) -> String {
         more => format!("and {more} more rows in summary.parquet\n"),
     };
     format!("{}\n{more}", table.trim_fmt())
+}
+
+/// A table without lines, as wide as it must be.
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// The phase response curves for people: what differs between them, how far they go, and where what
+/// has them locks.
+fn curve_table(study: &Study, curves: &Rows, locking: &Rows) -> String {
+    let names = differing(study, curves);
+    let of = |row: &[Field], name: &str| {
+        let place = curves.place(name);
+        place.map_or(Field::Null, |place| row[place].clone())
+    };
+    let shown = |row: &[Field], name: &str| text(&of(row, name));
+    let range = |row: &[Field], from: &str, to: &str| match of(row, from) {
+        Field::Null => text(&Field::Null),
+        from => format!("{} to {}", text(&from), shown(row, to)),
+    };
+    let mut table = plain_table();
+    let told = [
+        "points",
+        "failed",
+        "shift",
+        "next shift",
+        "entrained periods",
+    ];
+    let told = told.into_iter().chain(["nonlinearity", "zeros", "pairs"]);
+    let head = names.iter().map(|name| name.replace('_', " "));
+    table.set_header(head.chain(told.map(str::to_owned)));
+    for row in curves.rows.iter().take(PRINTED) {
+        let number = of(row, "curve");
+        let mut cells: Vec<String> = names.iter().map(|name| shown(row, name)).collect();
+        cells.extend([
+            shown(row, "points"),
+            shown(row, "failed"),
+            range(row, "shift_0_min", "shift_0_max"),
+            range(row, "shift_1_min", "shift_1_max"),
+            range(row, "entrained_from", "entrained_to"),
+            match of(row, "compared_with") {
+                Field::Null => text(&Field::Null),
+                size => format!("{} against {}", shown(row, "nonlinearity"), text(&size)),
+            },
+            locked(locking, &number, "pulse"),
+            locked(locking, &number, "pair"),
+        ]);
+        table.add_row(cells);
+    }
+    let more = match curves.rows.len().saturating_sub(PRINTED) {
+        0 => String::new(),
+        more => format!("and {more} more curves in curves.parquet\n"),
+    };
+    format!(
+        "\nphase responses: shifts in cycles, an advance above 0; * stable\n{}\n{more}",
+        table.trim_fmt()
+    )
+}
+
+/// The columns that say which row is which: those in which rows differ.
+fn differing(study: &Study, rows: &Rows) -> Vec<String> {
+    let differs = |name: &str| {
+        let place = rows.place(name)?;
+        let mut own = rows.rows.iter().map(|row| &row[place]);
+        let first = own.next()?;
+        own.any(|value| value != first).then(|| name.to_owned())
+    };
+    let axes = study.axes.iter().map(|axis| axis.name.as_str());
+    let names = ["base", "branch"].into_iter().chain(axes);
+    let names = names.chain(["network", "realisation"]);
+    names.filter_map(differs).collect()
+}
+
+/// The return maps for people: the lags that come again, and those that members end in.
+fn map_table(study: &Study, maps: &Rows) -> String {
+    let names = differing(study, maps);
+    let of = |row: &[Field], name: &str| maps.place(name).map(|place| row[place].clone());
+    let shown = |row: &[Field], name: &str| of(row, name).as_ref().map_or_else(String::new, text);
+    let is = |row: &[Field], word: &str| of(row, "of") == Some(Field::Text(word.to_owned()));
+    let mut table = plain_table();
+    let head = names.iter().map(|name| name.replace('_', " "));
+    let told = ["runs", "points", "fixed points", "attractors"].map(str::to_owned);
+    table.set_header(head.chain(told));
+    let mut own = maps.rows.chunk_by(|a, b| of(a, "map") == of(b, "map"));
+    for rows in own.by_ref().take(PRINTED) {
+        let fixed = rows.iter().filter(|row| is(row, "fixed point"));
+        let fixed = fixed.map(|row| match of(row, "stable") {
+            Some(Field::Flag(true)) => format!("{}*", shown(row, "lag")),
+            _ => shown(row, "lag"),
+        });
+        let fixed: Vec<String> = fixed.collect();
+        let ends: Vec<&Vec<Field>> = rows.iter().filter(|row| is(row, "attractor")).collect();
+        let ends = ends.chunk_by(|a, b| of(a, "k") == of(b, "k"));
+        let ends = ends.map(|cells| {
+            let lags: Vec<String> = cells.iter().map(|row| shown(row, "lag")).collect();
+            let share = match of(cells[0], "share") {
+                Some(Field::Number(share)) => text(&Field::Number(100.0 * share)),
+                _ => String::new(),
+            };
+            format!("({}) {share} %", lags.join(" "))
+        });
+        let ends: Vec<String> = ends.collect();
+        let mut cells: Vec<String> = names.iter().map(|name| shown(&rows[0], name)).collect();
+        cells.extend(["runs", "points"].map(|name| shown(&rows[0], name)));
+        cells.extend([fixed.join(" "), ends.join(", ")]);
+        table.add_row(cells);
+    }
+    let more = match own.count() {
+        0 => String::new(),
+        more => format!("and {more} more maps in return_map.parquet\n"),
+    };
+    format!(
+        "\nreturn maps: lags in cycles of the reference cell; * stable\n{}\n{more}",
+        table.trim_fmt()
+    )
+}
+
+/// Where something locks that has a curve: phases, the stable ones with a star.
+fn locked(locking: &Rows, curve: &Field, what: &str) -> String {
+    let places = ["curve", "of", "phase", "stable"].map(|name| locking.place(name));
+    let [Some(number), Some(of), Some(phase), Some(stable)] = places else {
+        return text(&Field::Null);
+    };
+    let own = locking.rows.iter().filter(|row| {
+        row[number] == *curve && matches!(&row[of], Field::Text(word) if word == what)
+    });
+    let phases: Vec<String> = own
+        .map(|row| match row[stable] {
+            Field::Flag(true) => format!("{}*", text(&row[phase])),
+            _ => text(&row[phase]),
+        })
+        .collect();
+    match phases.is_empty() {
+        true => text(&Field::Null),
+        false => phases.join(" "),
+    }
 }
 
 /// How a number is shown.
