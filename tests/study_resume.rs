@@ -16,12 +16,12 @@ use std::{
 /// Half-centres of drawn synapses whose cells are blocked step by step, and freed again.
 const STUDY: &str = r#"Study(
     format: 1, about: "blocks", source: "test", base: "half_centre", seed: 7,
-    networks: (count: 12, vary: [Relative(path: "*->*.g", by: 0.2)]),
-    settle_ms: 800, before_ms: 500,
+    networks: (count: 6, vary: [Relative(path: "*->*.g", by: 0.2)]),
+    settle_ms: 500, before_ms: 300,
     axes: { "b": Linear(from: 0, to: 1, count: 8), "cell": ["A", "B"] },
-    protocol: [(at_ms: 0, current: Axis("cell"), amplitude: Axis("b"), for_ms: 500)],
-    during: (skip_ms: 0, for_ms: 500),
-    after: (skip_ms: 100, for_ms: 500),
+    protocol: [(at_ms: 0, current: Axis("cell"), amplitude: Axis("b"), for_ms: 300)],
+    during: (skip_ms: 0, for_ms: 300),
+    after: (skip_ms: 100, for_ms: 300),
     tables: ["cells", "cycles"],
 )"#;
 
@@ -142,6 +142,8 @@ fn killed_at_any_moment_it_ends_with_the_same_bytes() {
     let (mut draws, mut kills, mut ends) = (Draws(1), 0, 0);
     while kills < KILLS || ends == 0 {
         let dir = format!("killed-{ends}");
+        // However slow the machine is, it gets somewhere in the end.
+        let mut longest_us = 30_000.0;
         loop {
             let threads = (1 + draws.below(3)).to_string();
             let arguments = [
@@ -154,7 +156,8 @@ fn killed_at_any_moment_it_ends_with_the_same_bytes() {
                 &threads,
             ];
             let mut child = start(&folder, &arguments);
-            sleep(Duration::from_micros(1_000 + draws.below(60_000)));
+            sleep(Duration::from_micros(draws.below(longest_us as u64)));
+            longest_us *= 1.07;
             let _ = child.kill();
             let output = child.wait_with_output().unwrap();
             match output.status.signal() {
@@ -172,7 +175,7 @@ fn killed_at_any_moment_it_ends_with_the_same_bytes() {
     let again = complete(&folder, &["blocks.ron", "-o", "whole", "--csv"]);
     assert!(stderr(&again).contains("is complete"), "{}", stderr(&again));
     assert!(
-        stdout(&again).contains("192 members and 12 controls"),
+        stdout(&again).contains("96 members and 6 controls"),
         "{}",
         stdout(&again)
     );
@@ -194,7 +197,7 @@ fn neither_threads_nor_kernel_change_a_byte() {
 #[test]
 fn a_member_is_the_same_in_a_smaller_design() {
     let part = STUDY
-        .replace("count: 12", "count: 5")
+        .replace("count: 6", "count: 4")
         .replace("Linear(from: 0, to: 1, count: 8)", "[1, 0]")
         .replace("[\"A\", \"B\"]", "[\"B\"]");
     let folder = folder("part", &[("whole.ron", STUDY), ("part.ron", &part)]);
@@ -204,7 +207,7 @@ fn a_member_is_the_same_in_a_smaller_design() {
     let keys = ["network", "control", "b", "cell"];
     let of = |name: &str| rows(&folder.join(name).join("members.csv"), &keys);
     let (whole, part) = (of("whole"), of("part"));
-    assert_eq!((whole.len(), part.len()), (12 * 17, 5 * 3));
+    assert_eq!((whole.len(), part.len()), (6 * 17, 4 * 3));
     for (key, row) in part {
         assert_eq!(whole.get(&key), Some(&row), "{key:?}");
     }
@@ -216,7 +219,7 @@ fn a_full_disk_keeps_what_is_there() {
     let folder = folder("full", &[("blocks.ron", STUDY)]);
     complete(&folder, &["blocks.ron", "-o", "whole"]);
     let arguments = ["blocks.ron", "-o", "full"];
-    for limit in [24, 48] {
+    for limit in [12, 24] {
         let mut limited = Command::new("sh");
         let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\"");
         limited.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_homarus"), "study"]);
@@ -229,18 +232,18 @@ fn a_full_disk_keeps_what_is_there() {
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("the results cannot be written"), "{told}");
         assert!(
-            told.contains("of 204 members are safe in full; make room"),
+            told.contains("of 102 members are safe in full; make room"),
             "{told}"
         );
     }
     let output = complete(&folder, &arguments);
-    assert!(stderr(&output).contains("of 204 members are in full; going on"));
+    assert!(stderr(&output).contains("of 102 members are in full; going on"));
     same(&folder.join("whole"), &folder.join("full"));
 }
 
 #[test]
 fn a_folder_that_is_taken_away_is_told() {
-    let long = STUDY.replace("count: 12", "count: 100_000");
+    let long = STUDY.replace("count: 6", "count: 100_000");
     let folder = folder("away", &[("blocks.ron", &long)]);
     let child = start(&folder, &["blocks.ron", "-o", "away"]);
     let journal = folder.join("away/journal");
@@ -295,6 +298,7 @@ fn a_folder_of_something_else_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let told = stderr(&output)
             .split_whitespace()
+            .filter(|word| *word != "│")
             .collect::<Vec<_>>()
             .join(" ");
         for word in words {
@@ -335,7 +339,7 @@ fn a_folder_of_something_else_is_refused() {
 fn a_member_that_leaves_all_sense_is_a_row() {
     let text = STUDY
         .replace("Linear(from: 0, to: 1, count: 8)", "[0, 1e12]")
-        .replace("count: 12", "count: 2");
+        .replace("count: 6", "count: 2");
     let folder = folder("senseless", &[("wild.ron", &text)]);
     let output = complete(&folder, &["wild.ron", "-o", "dir", "--csv", "--json"]);
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -378,14 +382,14 @@ fn a_member_is_what_one_run_shows() {
     let scene = network.replace("duration_ms: 10_000", "duration_ms: 4_100") + COURSE;
     let cut = STUDY
         .replace(
-            "count: 12, vary: [Relative(path: \"*->*.g\", by: 0.2)]",
-            "count: 1",
+            "networks: (count: 6, vary: [Relative(path: \"*->*.g\", by: 0.2)]),",
+            "",
         )
         .replace(
-            "settle_ms: 800, before_ms: 500",
+            "settle_ms: 500, before_ms: 300",
             "settle_ms: 2000, before_ms: 1000",
         )
-        .replace("for_ms: 500)", "for_ms: 1000)");
+        .replace("for_ms: 300)", "for_ms: 1000)");
     let (head, rest) = cut.split_once("    axes:").unwrap();
     let (_, rest) = rest.split_once("    during:").unwrap();
     let cut = format!(

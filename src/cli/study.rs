@@ -1,6 +1,6 @@
 //! `homarus study FILE`.
 
-use std::{fs::File, io, path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     execution::Execution,
-    record::reading::{Field, Rows},
+    record::reader::{Item, Whole},
     run::Failure,
     study::{
         design::Plan,
@@ -32,7 +32,7 @@ use crate::{
 
 /// More members than this are asked about.
 const MANY: u64 = 10_000_000;
-/// Rows of the summary that are printed as a table.
+/// Whole of the summary that are printed as a table.
 const PRINTED: usize = 60;
 
 /// Run a study: networks, each perturbed in many ways, and print what became of their rhythms.
@@ -267,8 +267,7 @@ fn dry_run(
 fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCode, Failure> {
     let read = |name: &str| {
         let path = folder.dir().join(format!("{name}.parquet"));
-        let rows = File::open(&path).and_then(Rows::read);
-        rows.map_err(|error| format!("`{}`: {error}", path.display()))
+        Whole::read(&path).map_err(|error| error.to_string())
     };
     let read_if = |asked: bool, name: &str| asked.then(|| read(name)).transpose();
     let tables = || -> Result<_, String> {
@@ -279,7 +278,7 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCod
     let (rows, responses, maps) = match tables() {
         Ok(tables) => tables,
         Err(error) => {
-            message(&format!("homarus: the results cannot be read: {error}\n"));
+            message(&format!("homarus: the results are not whole: {error}\n"));
             return Ok(ExitCode::from(1));
         }
     };
@@ -344,13 +343,13 @@ struct Told<'a> {
 }
 
 /// The rows of a table as objects.
-fn objects(rows: &Rows) -> Vec<Object<'_>> {
+fn objects(rows: &Whole) -> Vec<Object<'_>> {
     let own = rows.rows.iter();
     own.map(|row| Object(&rows.columns, row)).collect()
 }
 
 /// A row as an object.
-struct Object<'a>(&'a [String], &'a [Field]);
+struct Object<'a>(&'a [String], &'a [Item]);
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -363,7 +362,7 @@ impl Serialize for Object<'_> {
 }
 
 /// The summary for people: what differs between rows, counts, and the numbers most asked for.
-fn table(study: &Study, rows: &Rows) -> String {
+fn table(study: &Study, rows: &Whole) -> String {
     let mut columns: Vec<(String, Shown)> = Vec::new();
     if study.bases.len() > 1 {
         columns.push(("base".to_owned(), Shown::Value));
@@ -393,7 +392,7 @@ fn table(study: &Study, rows: &Rows) -> String {
     columns.extend(outcomes.map(|name| (format!("{name}_fraction"), Shown::Interval)));
     columns.retain(|(name, _)| {
         let place = rows.place(name);
-        place.is_some_and(|place| rows.rows.iter().any(|row| row[place] != Field::Null))
+        place.is_some_and(|place| rows.rows.iter().any(|row| row[place] != Item::Null))
     });
     let mut table = plain_table();
     table.set_header(columns.iter().map(|(name, _)| name.replace('_', " ")));
@@ -426,15 +425,15 @@ fn plain_table() -> Table {
 
 /// The phase response curves for people: what differs between them, how far they go, and where what
 /// has them locks.
-fn curve_table(study: &Study, curves: &Rows, locking: &Rows) -> String {
+fn curve_table(study: &Study, curves: &Whole, locking: &Whole) -> String {
     let names = differing(study, curves);
-    let of = |row: &[Field], name: &str| {
+    let of = |row: &[Item], name: &str| {
         let place = curves.place(name);
-        place.map_or(Field::Null, |place| row[place].clone())
+        place.map_or(Item::Null, |place| row[place].clone())
     };
-    let shown = |row: &[Field], name: &str| text(&of(row, name));
-    let range = |row: &[Field], from: &str, to: &str| match of(row, from) {
-        Field::Null => text(&Field::Null),
+    let shown = |row: &[Item], name: &str| text(&of(row, name));
+    let range = |row: &[Item], from: &str, to: &str| match of(row, from) {
+        Item::Null => text(&Item::Null),
         from => format!("{} to {}", text(&from), shown(row, to)),
     };
     let mut table = plain_table();
@@ -458,7 +457,7 @@ fn curve_table(study: &Study, curves: &Rows, locking: &Rows) -> String {
             range(row, "shift_1_min", "shift_1_max"),
             range(row, "entrained_from", "entrained_to"),
             match of(row, "compared_with") {
-                Field::Null => text(&Field::Null),
+                Item::Null => text(&Item::Null),
                 size => format!("{} against {}", shown(row, "nonlinearity"), text(&size)),
             },
             locked(locking, &number, "pulse"),
@@ -477,7 +476,7 @@ fn curve_table(study: &Study, curves: &Rows, locking: &Rows) -> String {
 }
 
 /// The columns that say which row is which: those in which rows differ.
-fn differing(study: &Study, rows: &Rows) -> Vec<String> {
+fn differing(study: &Study, rows: &Whole) -> Vec<String> {
     let differs = |name: &str| {
         let place = rows.place(name)?;
         let mut own = rows.rows.iter().map(|row| &row[place]);
@@ -491,11 +490,11 @@ fn differing(study: &Study, rows: &Rows) -> Vec<String> {
 }
 
 /// The return maps for people: the lags that come again, and those that members end in.
-fn map_table(study: &Study, maps: &Rows) -> String {
+fn map_table(study: &Study, maps: &Whole) -> String {
     let names = differing(study, maps);
-    let of = |row: &[Field], name: &str| maps.place(name).map(|place| row[place].clone());
-    let shown = |row: &[Field], name: &str| of(row, name).as_ref().map_or_else(String::new, text);
-    let is = |row: &[Field], word: &str| of(row, "of") == Some(Field::Text(word.to_owned()));
+    let of = |row: &[Item], name: &str| maps.place(name).map(|place| row[place].clone());
+    let shown = |row: &[Item], name: &str| of(row, name).as_ref().map_or_else(String::new, text);
+    let is = |row: &[Item], word: &str| of(row, "of") == Some(Item::Text(word.to_owned()));
     let mut table = plain_table();
     let head = names.iter().map(|name| name.replace('_', " "));
     let told = ["runs", "points", "fixed points", "attractors"].map(str::to_owned);
@@ -504,16 +503,16 @@ fn map_table(study: &Study, maps: &Rows) -> String {
     for rows in own.by_ref().take(PRINTED) {
         let fixed = rows.iter().filter(|row| is(row, "fixed point"));
         let fixed = fixed.map(|row| match of(row, "stable") {
-            Some(Field::Flag(true)) => format!("{}*", shown(row, "lag")),
+            Some(Item::Flag(true)) => format!("{}*", shown(row, "lag")),
             _ => shown(row, "lag"),
         });
         let fixed: Vec<String> = fixed.collect();
-        let ends: Vec<&Vec<Field>> = rows.iter().filter(|row| is(row, "attractor")).collect();
+        let ends: Vec<&Vec<Item>> = rows.iter().filter(|row| is(row, "attractor")).collect();
         let ends = ends.chunk_by(|a, b| of(a, "k") == of(b, "k"));
         let ends = ends.map(|cells| {
             let lags: Vec<String> = cells.iter().map(|row| shown(row, "lag")).collect();
             let share = match of(cells[0], "share") {
-                Some(Field::Number(share)) => text(&Field::Number(100.0 * share)),
+                Some(Item::Number(share)) => text(&Item::Number(100.0 * share)),
                 _ => String::new(),
             };
             format!("({}) {share} %", lags.join(" "))
@@ -535,22 +534,22 @@ fn map_table(study: &Study, maps: &Rows) -> String {
 }
 
 /// Where something locks that has a curve: phases, the stable ones with a star.
-fn locked(locking: &Rows, curve: &Field, what: &str) -> String {
+fn locked(locking: &Whole, curve: &Item, what: &str) -> String {
     let places = ["curve", "of", "phase", "stable"].map(|name| locking.place(name));
     let [Some(number), Some(of), Some(phase), Some(stable)] = places else {
-        return text(&Field::Null);
+        return text(&Item::Null);
     };
     let own = locking.rows.iter().filter(|row| {
-        row[number] == *curve && matches!(&row[of], Field::Text(word) if word == what)
+        row[number] == *curve && matches!(&row[of], Item::Text(word) if word == what)
     });
     let phases: Vec<String> = own
         .map(|row| match row[stable] {
-            Field::Flag(true) => format!("{}*", text(&row[phase])),
+            Item::Flag(true) => format!("{}*", text(&row[phase])),
             _ => text(&row[phase]),
         })
         .collect();
     match phases.is_empty() {
-        true => text(&Field::Null),
+        true => text(&Item::Null),
         false => phases.join(" "),
     }
 }
@@ -565,8 +564,8 @@ enum Shown {
 }
 
 impl Shown {
-    fn text(self, rows: &Rows, row: &[Field], name: &str) -> String {
-        let of = |name: &str| rows.place(name).map_or(&Field::Null, |place| &row[place]);
+    fn text(self, rows: &Whole, row: &[Item], name: &str) -> String {
+        let of = |name: &str| rows.place(name).map_or(&Item::Null, |place| &row[place]);
         let value = text(of(name));
         let stem = name.strip_suffix("_fraction").unwrap_or(name);
         match (
@@ -574,7 +573,7 @@ impl Shown {
             of(&format!("{stem}_low")),
             of(&format!("{stem}_high")),
         ) {
-            (Shown::Interval, low @ Field::Number(_), high @ Field::Number(_)) => {
+            (Shown::Interval, low @ Item::Number(_), high @ Item::Number(_)) => {
                 format!("{value} [{}, {}]", text(low), text(high))
             }
             _ => value,
@@ -582,13 +581,13 @@ impl Shown {
     }
 }
 
-fn text(field: &Field) -> String {
+fn text(field: &Item) -> String {
     match field {
-        Field::Null => "–".to_owned(),
-        Field::Number(number) => three_digits(*number),
-        Field::Count(count) => count.to_string(),
-        Field::Flag(flag) => flag.to_string(),
-        Field::Text(text) => text.clone(),
+        Item::Null => "–".to_owned(),
+        Item::Number(number) => three_digits(*number),
+        Item::Count(count) => count.to_string(),
+        Item::Flag(flag) => flag.to_string(),
+        Item::Text(text) => text.clone(),
     }
 }
 

@@ -173,8 +173,6 @@ fn compared(
 mod tests {
     use std::f64::consts::TAU;
 
-    use homarus_systems::math;
-
     use crate::study::{file, response::Shifts};
 
     use super::*;
@@ -221,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_curve_has_the_phases_of_a_run_and_a_size() {
-        let told = curves(|size, phase| Some(0.01 * size * math::sin(TAU * phase)));
+        let told = curves(|size, phase| Some(0.01 * size * (TAU * phase).sin()));
         let own: Vec<(u64, u64, u64)> = told
             .iter()
             .map(|curve| (curve.member.network, curve.member.point, curve.points))
@@ -250,7 +248,7 @@ mod tests {
                 .map(|curve| curve.compared.map(|c| c.0))
                 .collect()
         };
-        let linear = curves(|size, phase| Some(0.01 * size * math::sin(TAU * phase)));
+        let linear = curves(|size, phase| Some(0.01 * size * (TAU * phase).sin()));
         assert_eq!(sizes(&linear[..3]), [Some(1.0), Some(-1.0), Some(1.0)]);
         assert!(linear.iter().all(|curve| curve.compared.unwrap().1 < 1e-12));
         // Of a pulse of 2 in proportion to 1 but for a quarter.

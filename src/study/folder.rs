@@ -193,11 +193,11 @@ impl Folder {
             Err(error) => return Err(named(&dir.join(MANIFEST), error).into()),
         }
         if folder.manifest.status == Status::Running {
-            folder.write("study.ron", &study.text)?;
+            folder.keep("study.ron", &study.text)?;
             fs::create_dir_all(dir.join("scenes"))
                 .map_err(|error| named(&dir.join("scenes"), error))?;
             for base in &study.bases {
-                folder.write(&format!("scenes/{}.ron", base.name), &base.text())?;
+                folder.keep(&format!("scenes/{}.ron", base.name), &base.text())?;
             }
         }
         Ok(folder)
@@ -315,6 +315,14 @@ impl Folder {
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&from, &to))
             .map_err(|error| named(&to, error))
+    }
+
+    /// Writes a file unless it is there as it should be.
+    fn keep(&self, name: &str, text: &str) -> io::Result<()> {
+        match fs::read(self.dir.join(name)) {
+            Ok(known) if known == text.as_bytes() => Ok(()),
+            _ => self.write(name, text),
+        }
     }
 
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
