@@ -42,7 +42,7 @@ fn summary(name: &str, sets: &[&str]) -> Vec<Value> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("shipped-{name}"));
     let _ = fs::remove_dir_all(&folder);
     let folder = folder.to_str().unwrap();
-    let output = homarus(&[&["study", name, "-o", folder, "--json"], sets].concat());
+    let output = homarus(&[&["study", name, "-o", folder, "--json"][..], sets].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(report["failed"], 0, "{report}");
