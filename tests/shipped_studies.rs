@@ -30,8 +30,8 @@ fn rows() -> Vec<(String, u64, u64)> {
         let (members, controls) = cells.get(2)?.split_once(" + ")?;
         Some((
             name.to_owned(),
-            members.parse().ok()?,
-            controls.parse().ok()?,
+            members.parse::<u64>().ok()?,
+            controls.parse::<u64>().ok()?,
         ))
     });
     rows.collect()
