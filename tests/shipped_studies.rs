@@ -30,8 +30,8 @@ fn rows() -> Vec<(String, u64, u64)> {
         let (members, controls) = cells.get(2)?.split_once(" + ")?;
         Some((
             name.to_owned(),
-            members.parse().ok()?,
-            controls.parse().ok()?,
+            members.parse::<u64>().ok()?,
+            controls.parse::<u64>().ok()?,
         ))
     });
     rows.collect()
@@ -42,7 +42,7 @@ fn summary(name: &str, sets: &[&str]) -> Vec<Value> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("shipped-{name}"));
     let _ = fs::remove_dir_all(&folder);
     let folder = folder.to_str().unwrap();
-    let output = homarus(&[&["study", name, "-o", folder, "--json"], sets].concat());
+    let output = homarus(&[&["study", name, "-o", folder, "--json"][..], sets].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(report["failed"], 0, "{report}");
