@@ -382,6 +382,7 @@ fn table(study: &Study, rows: &Whole) -> String {
         "recovered",
         "changed",
         "lost",
+        "gained",
         "none",
     ] {
         columns.push((name.to_owned(), Shown::Value));
