@@ -154,6 +154,9 @@ impl Origin {
 
     /// How to go on although the scene is another at a place.
     fn way_out(&self, place: &str, here: Option<&str>) -> String {
+        if !place.contains(['.', '[']) {
+            return format!("leave `{place}` as it is in the snapshot, or run from the start");
+        }
         let conductance = place
             .strip_prefix("cells.")
             .and_then(|rest| rest.split_once(".gbar."));

@@ -2,6 +2,8 @@
 //! copied as they are, without coupling and regulation, start anew and run beside the run, which
 //! they do not disturb (arXiv 2412.04172 reads its firing measures this way).
 
+use std::ops::ControlFlow;
+
 use bevy_ecs::world::World;
 use homarus_systems::{
     assembly::{NeuronSpec, RunError, Timing},
@@ -143,15 +145,27 @@ impl<'a> Probes<'a> {
         unseen
     }
 
-    /// Runs what was copied, on the threads of the pool.
-    pub fn run(self, kernel: Kernel) -> Probed {
+    /// Model time (ms) of all of them.
+    pub fn model_ms(&self) -> f64 {
+        let taken = self.taken.iter().map(|(window, _)| *window);
+        let all = self.pending.iter().copied().chain(taken);
+        all.map(|window| window.to_ms).sum()
+    }
+
+    /// Runs what was copied, on the threads of the pool. `pulse` is told how much model time (ms) of
+    /// all probes is done; it may break off.
+    pub fn run(self, kernel: Kernel, pulse: &mut Told) -> Probed {
         let mut probed = Probed::default();
+        let mut done_ms = 0.0;
         let missed = self.pending.iter();
         let missed = missed.map(|window| format!("window `{}` was not reached", window.label));
         probed.warnings.extend(missed);
         for (window, neurons) in self.taken {
             let conductances = conductances(self.scene, &neurons);
-            match probe(self.scene, window, neurons, kernel) {
+            let told = &mut |now_ms: f64| pulse(done_ms + now_ms);
+            let outcome = probe(self.scene, window, neurons, kernel, told);
+            done_ms += window.to_ms;
+            match outcome {
                 Ok(report) => probed.reports.push((report, conductances)),
                 Err(error) => probed
                     .warnings
@@ -162,6 +176,9 @@ impl<'a> Probes<'a> {
     }
 }
 
+/// Told after every stretch how much model time (ms) is done; it may break off.
+pub type Told<'a> = dyn FnMut(f64) -> ControlFlow<()> + Send + 'a;
+
 /// Why a probe has nothing to tell.
 #[derive(Debug, thiserror::Error)]
 enum ProbeError {
@@ -169,6 +186,8 @@ enum ProbeError {
     Kinetics(#[from] CompileError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error("broken off")]
+    BrokenOff,
 }
 
 /// Runs one probe.
@@ -177,6 +196,7 @@ fn probe(
     window: &Window,
     neurons: Vec<NeuronSpec>,
     kernel: Kernel,
+    pulse: &mut Told,
 ) -> Result<WindowReport, ProbeError> {
     let timing = Timing {
         dt: scene.step_ms,
@@ -191,7 +211,14 @@ fn probe(
     let mut observers = Observers::default();
     observers.window(window.from_ms, window.to_ms);
     simulation.world.insert_resource(observers);
-    simulation.run()?;
+    let mut going = ControlFlow::Continue(());
+    simulation.run_while(|world| {
+        going = pulse(world.resource::<Clock>().now());
+        going
+    })?;
+    if going.is_break() {
+        return Err(ProbeError::BrokenOff);
+    }
     let trains: Vec<Vec<f64>> = trains(&simulation).into_iter().map(sampled).collect();
     let mean = &simulation.world.resource::<Observers>().windows[0];
     let calcium: Vec<Option<f64>> = (0..trains.len())

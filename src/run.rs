@@ -17,7 +17,7 @@ use homarus_systems::{
 use crate::{
     course::{Course, Cut, Origin},
     execution::{Execution, NoThreads},
-    probe::{Probed, Probes},
+    probe::{Probed, Probes, Told},
     record::{
         bundle::{Published, Refusal, Request},
         manifest,
@@ -75,9 +75,9 @@ impl From<Diagnostics> for Failure {
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Model time (ms).
+    /// Model time done (ms), that of probes included.
     pub now_ms: f64,
-    /// Model time at which the run ends (ms).
+    /// Model time at which the run ends, and that of its probes (ms).
     pub end_ms: f64,
 }
 
@@ -219,11 +219,24 @@ fn attended(
         None => Vec::new(),
     };
     let clock = Instant::now();
-    let (status, error, end_ms) = session.run(simulation, pulse);
+    let all_ms = simulation.world.resource::<Clock>().end() + session.probes.model_ms();
+    let mut told = |now_ms| {
+        let end_ms = all_ms;
+        pulse(Progress { now_ms, end_ms })
+    };
+    let (mut status, error, end_ms) = session.run(simulation, &mut told);
     session.disk.map_err(Failure::Bundle)?;
     let means = |window: usize, cell: usize| mean_calcium(&simulation.world, window, cell, end_ms);
     let finished = session.stream.finish(end_ms, means);
-    let probed = session.probes.run(*simulation.world.resource::<Kernel>());
+    let kernel = *simulation.world.resource::<Kernel>();
+    let mut going = ControlFlow::Continue(());
+    let probed = session.probes.run(kernel, &mut |done_ms| {
+        going = told(end_ms + done_ms);
+        going
+    });
+    if going.is_break() && status == Status::Complete {
+        status = Status::Stopped;
+    }
     let mut summary = Summary {
         status,
         error: error.as_ref().map(ToString::to_string),
@@ -274,11 +287,11 @@ impl Session<'_> {
     fn run(
         &mut self,
         simulation: &mut Simulation,
-        pulse: &mut Pulse,
+        pulse: &mut Told,
     ) -> (Status, Option<RunError>, f64) {
         let (mut stretches, mut broken_off) = (0, false);
         let clock = simulation.world.resource::<Clock>();
-        let (mut good_ms, end_ms) = (clock.now(), clock.end());
+        let mut good_ms = clock.now();
         // What cannot be started is told by the run.
         if simulation.start().is_ok() {
             self.probes.take(&simulation.world);
@@ -295,7 +308,7 @@ impl Session<'_> {
             if self.disk.is_ok() {
                 self.disk = self.cut(world);
             }
-            broken_off = pulse(Progress { now_ms, end_ms }).is_break();
+            broken_off = pulse(now_ms).is_break();
             match broken_off || self.disk.is_err() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),

@@ -3,9 +3,13 @@
 
 mod helpers;
 
+use std::ops::ControlFlow;
+
 use helpers::{bits, read, scene_text, stg};
 use homarus::{
-    run,
+    execution::Execution,
+    record::summary::Status,
+    run::{self, Progress},
     scene::{Scene, read_text, spawn},
 };
 
@@ -141,4 +145,35 @@ fn a_probe_reads_back_as_it_is_and_mistakes_are_told() {
         let text = told(window);
         assert!(text.contains(wanted), "{window}: {text}");
     }
+}
+
+/// Probes are part of what is told and may be broken off as the run may.
+#[test]
+fn probes_are_told_of_and_can_be_broken_off() {
+    let scene = scene(PROBE);
+    let execution = Execution::default();
+    let mut all = Vec::new();
+    let told = &mut |progress: Progress| {
+        all.push(progress);
+        ControlFlow::Continue(())
+    };
+    let whole = run::run_attended(&scene, &execution, None, &[], told).unwrap();
+    assert_eq!(whole.summary.status, Status::Complete);
+    assert!(all.iter().all(|progress| progress.end_ms == 5_500.0));
+    assert!(all.windows(2).all(|pair| pair[0].now_ms < pair[1].now_ms));
+    assert_eq!(all.last().unwrap().now_ms, 5_500.0);
+
+    let stop = &mut |progress: Progress| match progress.now_ms > 4_000.0 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let stopped = run::run_attended(&scene, &execution, None, &[], stop).unwrap();
+    assert_eq!(stopped.summary.status, Status::Stopped);
+    assert!(stopped.summary.windows.is_empty());
+    let warnings = &stopped.summary.warnings;
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning == "probe `probe`: broken off")
+    );
 }

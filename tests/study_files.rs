@@ -107,6 +107,7 @@ fn said(from: &str, to: &str) -> String {
 
 #[test]
 fn every_mistake_is_told_with_its_place_and_a_fix() {
+    let mut missed = Vec::new();
     for (from, to, told) in [
         (
             "Axis(\"b\")",
@@ -298,8 +299,8 @@ fn every_mistake_is_told_with_its_place_and_a_fix() {
         ("*.H.gbar", "*.HH.gbar", &["no channel `HH`"]),
         (
             "*.H.gbar",
-            "step",
-            &["there is no setting `step`", "did you mean `step_ms`?"],
+            "step_m",
+            &["there is no setting `step_m`", "did you mean `step_ms`?"],
         ),
         ("[0.2, 0.4]", "[-0.2, 0.4]", &["cannot be -0.2"]),
         (
@@ -341,13 +342,10 @@ fn every_mistake_is_told_with_its_place_and_a_fix() {
         ("Study(", "Studi(", &["did you mean `Study`?"]),
     ] {
         let said = said(from, to);
-        for part in told {
-            assert!(
-                said.contains(part),
-                "{from} -> {to}: no `{part}` in\n{said}"
-            );
-        }
+        let missing = told.iter().filter(|part| !said.contains(**part));
+        missed.extend(missing.map(|part| format!("{from} -> {to}: no `{part}` in\n{said}")));
     }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 #[test]
@@ -592,6 +590,7 @@ fn entries_have_absolute_times_and_the_values_of_a_point() {
     let times = Times {
         fork_ms: 2_000.0,
         from_ms: 2_000.0,
+        until_ms: 9_000.0,
         phase_ms: &|rhythm, phase| (rhythm == 0).then_some(2_100.0 + 200.0 * phase),
     };
     let made = axes::entries(&study, 0, &study.protocol, &values, &times).expect("fine");
@@ -616,9 +615,93 @@ fn a_pair_makes_an_entry_for_each() {
     let times = Times {
         fork_ms: 0.0,
         from_ms: 10.0,
+        until_ms: 20.0,
         phase_ms: &|_, _| None,
     };
     let made = axes::entries(&study, 0, &study.undo, &plan.values(0, 0), &times).expect("fine");
     let told: Vec<(f64, &str)> = made.iter().map(|e| (e.at_ms, e.action.path())).collect();
     assert_eq!(told, [(10.0, "*.H"), (10.0, "A->B"), (10.0, "B->A")]);
+}
+
+#[test]
+fn entries_come_again_up_to_their_number_or_the_end() {
+    let again = |more: &str| {
+        let from = "(at_ms: 0, block: \"*.H\", by: Axis(\"b\"))";
+        let to = format!("(at_ms: 10, {more}, block: \"*.H\", by: Axis(\"b\"))");
+        let study = read(&WHOLE.replacen(from, &to, 1));
+        let plan = Plan::new(&study).expect("few");
+        let times = Times {
+            fork_ms: 2_000.0,
+            from_ms: 2_000.0,
+            until_ms: 4_500.0,
+            phase_ms: &|_, _| Some(2_100.0),
+        };
+        let values = plan.values(0, 0);
+        let made = axes::entries(&study, 0, &study.protocol[..1], &values, &times).expect("fine");
+        made.iter().map(|entry| entry.at_ms).collect::<Vec<f64>>()
+    };
+    assert_eq!(
+        again("every_ms: 100, times: 3"),
+        [2_010.0, 2_110.0, 2_210.0]
+    );
+    // The last that is before the end of `during`, 2500 ms after the fork.
+    let whole = again("every_ms: 250");
+    assert_eq!((whole.len(), whole[9]), (10, 4_260.0));
+}
+
+#[test]
+fn repetitions_that_cannot_be_are_refused() {
+    let from = "(at_ms: 0, block:";
+    for (more, told) in [
+        ("every_ms: 0", &["expected a number greater than 0"][..]),
+        (
+            "times: 3",
+            &[
+                "how often does this come again?",
+                "add for instance `every_ms: 500`",
+            ],
+        ),
+        (
+            "every_ms: 1000, times: 5",
+            &[
+                "before the end of `during`",
+                "the last at 4000 ms",
+                "ends 2500 ms after",
+            ],
+        ),
+        (
+            "every_ms: 0.001",
+            &["this comes too often", "2500000 times"],
+        ),
+    ] {
+        let said = said(from, &format!("(at_ms: 0, {more}, block:"));
+        for words in told {
+            assert!(said.contains(words), "{more}:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn a_size_is_a_number_and_a_lag_needs_a_second_cell() {
+    let response = "phase: \"phase\")";
+    let word = said(response, "phase: \"phase\", size: \"edge\")");
+    assert!(word.contains("axis `edge` is no size"), "{word}");
+    let unknown = said(response, "phase: \"phase\", size: \"bb\")");
+    assert!(unknown.contains("did you mean `b`?"), "{unknown}");
+    let tables = "tables: [\"cells\"]";
+    let map = |starts: &str| format!("return_map: (rhythm: \"all\", starts: {starts}), {tables}");
+    let none = said(tables, &map("[]"));
+    assert!(
+        none.contains("expected the axes that set the starting lags"),
+        "{none}"
+    );
+    let unknown = said(tables, &map("[\"phse\"]"));
+    assert!(unknown.contains("did you mean `phase`?"), "{unknown}");
+    let alone = complaint(
+        "Study(format: 1, about: \"a\", source: \"s\", base: \"stg_cell\", settle_ms: 0, \
+         axes: { \"x\": [1, 2] }, \
+         protocol: [(at_ms: 0, current: \"LP\", amplitude: Axis(\"x\"), for_ms: 5)], \
+         during: (for_ms: 1000), return_map: (rhythm: \"all\", starts: [\"x\"]))",
+    );
+    assert!(alone.contains("of `stg_cell` has one cell"), "{alone}");
 }

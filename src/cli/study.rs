@@ -1,6 +1,6 @@
 //! `homarus study FILE`.
 
-use std::{fs::File, io, path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     execution::Execution,
-    record::reading::{Field, Rows},
+    record::reader::{Item, Whole},
     run::Failure,
     study::{
         design::Plan,
@@ -32,7 +32,7 @@ use crate::{
 
 /// More members than this are asked about.
 const MANY: u64 = 10_000_000;
-/// Rows of the summary that are printed as a table.
+/// Whole of the summary that are printed as a table.
 const PRINTED: usize = 60;
 
 /// Run a study: networks, each perturbed in many ways, and print what became of their rhythms.
@@ -265,14 +265,20 @@ fn dry_run(
 
 /// Prints the summary.
 fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCode, Failure> {
-    let path = folder.dir().join("summary.parquet");
-    let rows = match File::open(&path).and_then(Rows::read) {
-        Ok(rows) => rows,
+    let read = |name: &str| {
+        let path = folder.dir().join(format!("{name}.parquet"));
+        Whole::read(&path).map_err(|error| error.to_string())
+    };
+    let read_if = |asked: bool, name: &str| asked.then(|| read(name)).transpose();
+    let tables = || -> Result<_, String> {
+        let (response, map) = (study.response.is_some(), study.return_map.is_some());
+        let curves = read_if(response, "curves")?.zip(read_if(response, "locking")?);
+        Ok((read("summary")?, curves, read_if(map, "return_map")?))
+    };
+    let (rows, responses, maps) = match tables() {
+        Ok(tables) => tables,
         Err(error) => {
-            message(&format!(
-                "homarus: the summary cannot be read: `{}`: {error}\n",
-                path.display()
-            ));
+            message(&format!("homarus: the results are not whole: {error}\n"));
             return Ok(ExitCode::from(1));
         }
     };
@@ -294,11 +300,10 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCod
             controls: *controls,
             failed: failed.unwrap_or_default(),
             dir: folder.dir().display().to_string(),
-            summary: rows
-                .rows
-                .iter()
-                .map(|row| Object(&rows.columns, row))
-                .collect(),
+            summary: objects(&rows),
+            curves: responses.as_ref().map(|(curves, _)| objects(curves)),
+            locking: responses.as_ref().map(|(_, locking)| objects(locking)),
+            return_map: maps.as_ref().map(objects),
         };
         let text = serde_json::to_string_pretty(&told).map_err(io::Error::other)?;
         output(&(text + "\n"))?;
@@ -309,8 +314,12 @@ fn told(arguments: &Arguments, study: &Study, folder: &Folder) -> Result<ExitCod
         failed => format!("; {failed} failed, see `error` in members.parquet"),
     };
     output(&format!(
-        "{name}: {members} members and {controls} controls{failed}\n{}",
-        table(study, &rows)
+        "{name}: {members} members and {controls} controls{failed}\n{}{}{}",
+        table(study, &rows),
+        responses.map_or_else(String::new, |(curves, locking)| {
+            curve_table(study, &curves, &locking)
+        }),
+        maps.map_or_else(String::new, |maps| map_table(study, &maps)),
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -325,10 +334,22 @@ struct Told<'a> {
     failed: u64,
     dir: String,
     summary: Vec<Object<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    curves: Option<Vec<Object<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locking: Option<Vec<Object<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_map: Option<Vec<Object<'a>>>,
+}
+
+/// The rows of a table as objects.
+fn objects(rows: &Whole) -> Vec<Object<'_>> {
+    let own = rows.rows.iter();
+    own.map(|row| Object(&rows.columns, row)).collect()
 }
 
 /// A row as an object.
-struct Object<'a>(&'a [String], &'a [Field]);
+struct Object<'a>(&'a [String], &'a [Item]);
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -341,7 +362,7 @@ impl Serialize for Object<'_> {
 }
 
 /// The summary for people: what differs between rows, counts, and the numbers most asked for.
-fn table(study: &Study, rows: &Rows) -> String {
+fn table(study: &Study, rows: &Whole) -> String {
     let mut columns: Vec<(String, Shown)> = Vec::new();
     if study.bases.len() > 1 {
         columns.push(("base".to_owned(), Shown::Value));
@@ -361,6 +382,7 @@ fn table(study: &Study, rows: &Rows) -> String {
         "recovered",
         "changed",
         "lost",
+        "gained",
         "none",
     ] {
         columns.push((name.to_owned(), Shown::Value));
@@ -371,11 +393,9 @@ fn table(study: &Study, rows: &Rows) -> String {
     columns.extend(outcomes.map(|name| (format!("{name}_fraction"), Shown::Interval)));
     columns.retain(|(name, _)| {
         let place = rows.place(name);
-        place.is_some_and(|place| rows.rows.iter().any(|row| row[place] != Field::Null))
+        place.is_some_and(|place| rows.rows.iter().any(|row| row[place] != Item::Null))
     });
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = plain_table();
     table.set_header(columns.iter().map(|(name, _)| name.replace('_', " ")));
     for row in rows.rows.iter().take(PRINTED) {
         table.add_row(
@@ -396,6 +416,145 @@ fn table(study: &Study, rows: &Rows) -> String {
     format!("{}\n{more}", table.trim_fmt())
 }
 
+/// A table without lines, as wide as it must be.
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// The phase response curves for people: what differs between them, how far they go, and where what
+/// has them locks.
+fn curve_table(study: &Study, curves: &Whole, locking: &Whole) -> String {
+    let names = differing(study, curves);
+    let of = |row: &[Item], name: &str| {
+        let place = curves.place(name);
+        place.map_or(Item::Null, |place| row[place].clone())
+    };
+    let shown = |row: &[Item], name: &str| text(&of(row, name));
+    let range = |row: &[Item], from: &str, to: &str| match of(row, from) {
+        Item::Null => text(&Item::Null),
+        from => format!("{} to {}", text(&from), shown(row, to)),
+    };
+    let mut table = plain_table();
+    let told = [
+        "points",
+        "failed",
+        "shift",
+        "next shift",
+        "entrained periods",
+    ];
+    let told = told.into_iter().chain(["nonlinearity", "zeros", "pairs"]);
+    let head = names.iter().map(|name| name.replace('_', " "));
+    table.set_header(head.chain(told.map(str::to_owned)));
+    for row in curves.rows.iter().take(PRINTED) {
+        let number = of(row, "curve");
+        let mut cells: Vec<String> = names.iter().map(|name| shown(row, name)).collect();
+        cells.extend([
+            shown(row, "points"),
+            shown(row, "failed"),
+            range(row, "shift_0_min", "shift_0_max"),
+            range(row, "shift_1_min", "shift_1_max"),
+            range(row, "entrained_from", "entrained_to"),
+            match of(row, "compared_with") {
+                Item::Null => text(&Item::Null),
+                size => format!("{} against {}", shown(row, "nonlinearity"), text(&size)),
+            },
+            locked(locking, &number, "pulse"),
+            locked(locking, &number, "pair"),
+        ]);
+        table.add_row(cells);
+    }
+    let more = match curves.rows.len().saturating_sub(PRINTED) {
+        0 => String::new(),
+        more => format!("and {more} more curves in curves.parquet\n"),
+    };
+    format!(
+        "\nphase responses: shifts in cycles, an advance above 0; * stable\n{}\n{more}",
+        table.trim_fmt()
+    )
+}
+
+/// The columns that say which row is which: those in which rows differ.
+fn differing(study: &Study, rows: &Whole) -> Vec<String> {
+    let differs = |name: &str| {
+        let place = rows.place(name)?;
+        let mut own = rows.rows.iter().map(|row| &row[place]);
+        let first = own.next()?;
+        own.any(|value| value != first).then(|| name.to_owned())
+    };
+    let axes = study.axes.iter().map(|axis| axis.name.as_str());
+    let names = ["base", "branch"].into_iter().chain(axes);
+    let names = names.chain(["network", "realisation"]);
+    names.filter_map(differs).collect()
+}
+
+/// The return maps for people: the lags that come again, and those that members end in.
+fn map_table(study: &Study, maps: &Whole) -> String {
+    let names = differing(study, maps);
+    let of = |row: &[Item], name: &str| maps.place(name).map(|place| row[place].clone());
+    let shown = |row: &[Item], name: &str| of(row, name).as_ref().map_or_else(String::new, text);
+    let is = |row: &[Item], word: &str| of(row, "of") == Some(Item::Text(word.to_owned()));
+    let mut table = plain_table();
+    let head = names.iter().map(|name| name.replace('_', " "));
+    let told = ["runs", "points", "fixed points", "attractors"].map(str::to_owned);
+    table.set_header(head.chain(told));
+    let mut own = maps.rows.chunk_by(|a, b| of(a, "map") == of(b, "map"));
+    for rows in own.by_ref().take(PRINTED) {
+        let fixed = rows.iter().filter(|row| is(row, "fixed point"));
+        let fixed = fixed.map(|row| match of(row, "stable") {
+            Some(Item::Flag(true)) => format!("{}*", shown(row, "lag")),
+            _ => shown(row, "lag"),
+        });
+        let fixed: Vec<String> = fixed.collect();
+        let ends: Vec<&Vec<Item>> = rows.iter().filter(|row| is(row, "attractor")).collect();
+        let ends = ends.chunk_by(|a, b| of(a, "k") == of(b, "k"));
+        let ends = ends.map(|cells| {
+            let lags: Vec<String> = cells.iter().map(|row| shown(row, "lag")).collect();
+            let share = match of(cells[0], "share") {
+                Some(Item::Number(share)) => text(&Item::Number(100.0 * share)),
+                _ => String::new(),
+            };
+            format!("({}) {share} %", lags.join(" "))
+        });
+        let ends: Vec<String> = ends.collect();
+        let mut cells: Vec<String> = names.iter().map(|name| shown(&rows[0], name)).collect();
+        cells.extend(["runs", "points"].map(|name| shown(&rows[0], name)));
+        cells.extend([fixed.join(" "), ends.join(", ")]);
+        table.add_row(cells);
+    }
+    let more = match own.count() {
+        0 => String::new(),
+        more => format!("and {more} more maps in return_map.parquet\n"),
+    };
+    format!(
+        "\nreturn maps: lags in cycles of the reference cell; * stable\n{}\n{more}",
+        table.trim_fmt()
+    )
+}
+
+/// Where something locks that has a curve: phases, the stable ones with a star.
+fn locked(locking: &Whole, curve: &Item, what: &str) -> String {
+    let places = ["curve", "of", "phase", "stable"].map(|name| locking.place(name));
+    let [Some(number), Some(of), Some(phase), Some(stable)] = places else {
+        return text(&Item::Null);
+    };
+    let own = locking.rows.iter().filter(|row| {
+        row[number] == *curve && matches!(&row[of], Item::Text(word) if word == what)
+    });
+    let phases: Vec<String> = own
+        .map(|row| match row[stable] {
+            Item::Flag(true) => format!("{}*", text(&row[phase])),
+            _ => text(&row[phase]),
+        })
+        .collect();
+    match phases.is_empty() {
+        true => text(&Item::Null),
+        false => phases.join(" "),
+    }
+}
+
 /// How a number is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
@@ -406,8 +565,8 @@ enum Shown {
 }
 
 impl Shown {
-    fn text(self, rows: &Rows, row: &[Field], name: &str) -> String {
-        let of = |name: &str| rows.place(name).map_or(&Field::Null, |place| &row[place]);
+    fn text(self, rows: &Whole, row: &[Item], name: &str) -> String {
+        let of = |name: &str| rows.place(name).map_or(&Item::Null, |place| &row[place]);
         let value = text(of(name));
         let stem = name.strip_suffix("_fraction").unwrap_or(name);
         match (
@@ -415,7 +574,7 @@ impl Shown {
             of(&format!("{stem}_low")),
             of(&format!("{stem}_high")),
         ) {
-            (Shown::Interval, low @ Field::Number(_), high @ Field::Number(_)) => {
+            (Shown::Interval, low @ Item::Number(_), high @ Item::Number(_)) => {
                 format!("{value} [{}, {}]", text(low), text(high))
             }
             _ => value,
@@ -423,13 +582,13 @@ impl Shown {
     }
 }
 
-fn text(field: &Field) -> String {
+fn text(field: &Item) -> String {
     match field {
-        Field::Null => "–".to_owned(),
-        Field::Number(number) => three_digits(*number),
-        Field::Count(count) => count.to_string(),
-        Field::Flag(flag) => flag.to_string(),
-        Field::Text(text) => text.clone(),
+        Item::Null => "–".to_owned(),
+        Item::Number(number) => three_digits(*number),
+        Item::Count(count) => count.to_string(),
+        Item::Flag(flag) => flag.to_string(),
+        Item::Text(text) => text.clone(),
     }
 }
 

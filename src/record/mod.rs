@@ -4,7 +4,6 @@ pub mod bundle;
 pub mod machine;
 pub mod manifest;
 pub mod reader;
-pub mod reading;
 pub mod recorder;
 pub mod sampling;
 pub mod snapshot;

@@ -1,4 +1,4 @@
-//! Bundles read back: what `run.json` says, and the rows of the tables.
+//! What was written, read back: what `run.json` of a bundle says, and the rows of tables.
 
 use std::{
     fmt,
@@ -81,6 +81,8 @@ pub enum Item {
     Number(f64),
     /// A count.
     Count(i64),
+    /// True or false.
+    Flag(bool),
     /// A word or text.
     Text(String),
 }
@@ -101,6 +103,7 @@ impl fmt::Display for Item {
             Item::Null => f.write_str("-"),
             Item::Number(x) => write!(f, "{x}"),
             Item::Count(n) => write!(f, "{n}"),
+            Item::Flag(flag) => write!(f, "{flag}"),
             Item::Text(text) => f.write_str(text),
         }
     }
@@ -161,7 +164,37 @@ impl Rows {
     }
 }
 
-/// A value of a column; bundles hold no other sorts of columns.
+/// A table in memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Whole {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Item>>,
+}
+
+impl Whole {
+    /// Reads a Parquet file.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut from = Rows::open(path)?;
+        let mut rows = Vec::new();
+        while let Some(row) = from.next_row()? {
+            rows.push(row);
+        }
+        let columns = from.columns;
+        Ok(Whole { columns, rows })
+    }
+
+    /// Place of a column.
+    pub fn place(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|name| name == column)
+    }
+}
+
+/// A value of a column; tables hold no other sorts of columns.
 fn item(column: &dyn Array, row: usize) -> Item {
     if column.is_null(row) {
         Item::Null
@@ -169,6 +202,8 @@ fn item(column: &dyn Array, row: usize) -> Item {
         Item::Number(numbers.value(row))
     } else if let Some(counts) = column.as_primitive_opt::<Int64Type>() {
         Item::Count(counts.value(row))
+    } else if let Some(flags) = column.as_boolean_opt() {
+        Item::Flag(flags.value(row))
     } else if let Some(texts) = column.as_string_opt::<i32>() {
         Item::Text(texts.value(row).to_owned())
     } else if let Some(words) = column.as_dictionary_opt::<Int32Type>() {

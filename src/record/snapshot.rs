@@ -1,10 +1,10 @@
 //! Snapshot files: the exact state of a run at a moment, with its scene and with what had been found
 //! out by then.
 //!
-//! A file is the same on every machine: [`MAGIC`], the number of the format, the number of bytes of
-//! the content, the content, and the BLAKE3 hash of all that lies before it. Whole numbers of the
-//! frame are little-endian; the content is in the format of postcard, which keeps the bits of every
-//! floating-point number. The format changes with every change of what a state is.
+//! A file is the same on every machine: eight fixed bytes, the number of the format, the number of
+//! bytes of the content, the content, and the BLAKE3 hash of all that lies before it. Whole numbers of
+//! the frame are little-endian; the content is in the format of postcard, which keeps the bits of
+//! every floating-point number. The format changes with every change of what a state is.
 
 use std::{
     fs, io,

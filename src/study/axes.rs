@@ -545,6 +545,8 @@ pub struct Times<'a> {
     pub fork_ms: f64,
     /// What entries are counted from (ms): the fork, or the end of `during` for those that undo.
     pub from_ms: f64,
+    /// When those that come again end (ms), if they do not do so before.
+    pub until_ms: f64,
     /// When a rhythm of the base (by its index) is at a phase (1) in the control, for the first time
     /// after the fork (ms), if it is.
     pub phase_ms: &'a dyn Fn(usize, f64) -> Option<f64>,
@@ -575,17 +577,43 @@ pub fn entries<'t>(
         let after_fork = at_ms - times.fork_ms;
         let made = entries_of(&timed.entry, after_fork, &value, &known, &mut errors);
         for mut entry in made.into_iter().flatten() {
-            entry.at_ms = at_ms;
             if let Action::Recall { from_ms, .. } = &mut entry.action {
                 *from_ms += times.fork_ms;
             }
-            all.push(entry);
+            all.extend(
+                repeated(timed, at_ms, times.until_ms, values).map(|at_ms| Entry {
+                    at_ms,
+                    ..entry.clone()
+                }),
+            );
         }
     }
     match errors.is_empty() {
         true => Ok(all),
         false => Err(errors),
     }
+}
+
+/// The times at which an entry acts that first does so at `at_ms` (ms).
+fn repeated(
+    timed: &Timed,
+    at_ms: f64,
+    until_ms: f64,
+    values: &[Option<Value>],
+) -> impl Iterator<Item = f64> + use<> {
+    let again = timed.again.as_ref();
+    let every_ms = again.and_then(|again| again.every_ms.of(values));
+    let times = match (again, every_ms) {
+        (Some(again), Some(_)) => again.times.unwrap_or(usize::MAX),
+        _ => 1,
+    };
+    // From the first on, so that no rounding adds up.
+    let at = move |k: usize| (k as f64).mul_add(every_ms.unwrap_or(0.0), at_ms);
+    let in_time = move |(k, at_ms): &(usize, f64)| *k == 0 || *at_ms < until_ms;
+    (0..times)
+        .map(move |k| (k, at(k)))
+        .take_while(in_time)
+        .map(|(_, at_ms)| at_ms)
 }
 
 /// When an entry acts (ms).

@@ -4,7 +4,7 @@ use homarus_systems::math;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    rhythm::phase_difference,
+    rhythm::{Verdict, phase_difference},
     scene::draw::Stream,
     science::statistics::{median, wilson},
 };
@@ -25,8 +25,18 @@ pub struct Changes {
     pub ca_um: Option<f64>,
 }
 
-/// The changes from a reference to what is held against it.
+/// The changes from a reference to what is held against it. Of a reference without a rhythm only
+/// calcium can change.
 pub fn changes(reference: &Figures, now: &Figures) -> Changes {
+    let ca_um = || Some(now.ca_mean_um? - reference.ca_mean_um?);
+    if reference.there != Verdict::Rhythmic {
+        return Changes {
+            ca_um: ca_um(),
+            phases: vec![None; reference.phases.len()],
+            duties: vec![None; reference.duties.len()],
+            ..Changes::default()
+        };
+    }
     let each = |was: &[Option<f64>], is: &[Option<f64>], change: &dyn Fn(f64, f64) -> f64| {
         let pairs = was.iter().zip(is);
         pairs
@@ -43,10 +53,7 @@ pub fn changes(reference: &Figures, now: &Figures) -> Changes {
             phase_difference(is, was)
         }),
         duties: each(&reference.duties, &now.duties, &|was, is| is - was),
-        ca_um: now
-            .ca_mean_um
-            .zip(reference.ca_mean_um)
-            .map(|(is, was)| is - was),
+        ca_um: ca_um(),
     }
 }
 

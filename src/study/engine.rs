@@ -680,11 +680,15 @@ fn bisected(
         values[axis] = Some(Value::Number(value));
         let (judgement, observed) = run(&values)?;
         bisection.tell(judgement.survives());
+        let nothing_to_lose = !judgement.has_rhythm();
         last = Some((judgement, observed));
+        if nothing_to_lose {
+            break;
+        }
     }
     let (mut judgement, observed) =
         last.ok_or_else(|| Failure::Member("nothing was tried".to_owned()))?;
-    judgement.critical = bisection.result();
+    judgement.critical = bisection.result().filter(|_| judgement.has_rhythm());
     Ok((judgement, observed))
 }
 

@@ -30,15 +30,19 @@ use crate::{
 use super::{
     axes::{self, Read},
     model::{
-        Amount, Assignment, Criteria, Design, Ensemble, Measure, Moment, Networks, Outcome,
-        Response, Settle, Study, Tables, Timed, Value, Values, Vary, When, Window,
+        Again, Amount, Assignment, Criteria, Design, Ensemble, Measure, Moment, Networks, Outcome,
+        Response, ReturnMap, Settle, Study, Tables, Timed, Value, Values, Vary, When, Window,
     },
     overrides, sobol,
     table::table,
+    verdict,
 };
 
 /// More networks or realisations than this are a mistake.
 const MANY: u64 = u32::MAX as u64;
+
+/// An entry that comes again more often than this is a mistake.
+const MANY_TIMES: usize = 1_000_000;
 
 /// The largest seed that a number of 64 bits with a point holds exactly.
 const MAX_SEED: u64 = 1 << 53;
@@ -241,6 +245,10 @@ fn study(
         Some(node) => reader.response(node, entries.as_deref()).map(Some),
         None => Some(None),
     };
+    let return_map = match fields.optional("return_map") {
+        Some(node) => reader.return_map(node).map(Some),
+        None => Some(None),
+    };
     let tables = match fields.optional("tables") {
         Some(node) => tables(node, reader.errors),
         None => Some(Tables::default()),
@@ -273,6 +281,7 @@ fn study(
         measures: measures?,
         outcomes: outcomes?,
         response: response?,
+        return_map: return_map?,
         tables: tables?,
     };
     if study.counts().is_none() {
@@ -289,7 +298,7 @@ fn study(
 }
 
 /// Fields that refer to bases or axes.
-const REFERRING: [&str; 17] = [
+const REFERRING: [&str; 18] = [
     "networks",
     "realisations",
     "seed",
@@ -305,6 +314,7 @@ const REFERRING: [&str; 17] = [
     "measures",
     "outcomes",
     "response",
+    "return_map",
     "tables",
     "axes",
 ];
@@ -979,7 +989,10 @@ impl Reader<'_> {
                 None
             }
         };
-        let of_time = [at, phase, rhythm].map(|field| field.map(|(key, _)| &key.text));
+        let (every, times) = (fields.entry("every_ms"), fields.entry("times"));
+        let again = self.again(every, times, when.as_ref(), stage);
+        let of_time =
+            [at, phase, rhythm, every, times].map(|field| field.map(|(key, _)| &key.text));
         let rest = entries
             .iter()
             .filter(|(key, _)| !of_time.contains(&Some(&key.text)));
@@ -988,7 +1001,95 @@ impl Reader<'_> {
             value: Tree::Struct(None, rest.cloned().collect()),
         };
         let fine = self.check_entry(&entry, stage);
-        Some(Timed { at: when?, entry }).filter(|_| fine)
+        let timed = Timed {
+            at: when?,
+            again: again?,
+            entry,
+        };
+        Some(timed).filter(|_| fine)
+    }
+
+    /// How an entry comes again: the outer `None` is an error.
+    fn again(
+        &mut self,
+        every: Option<(&Key, &Node)>,
+        times: Option<(&Key, &Node)>,
+        at: Option<&When>,
+        stage: &Stage,
+    ) -> Option<Option<Again>> {
+        let Some((_, every)) = every else {
+            let Some((name, _)) = times else {
+                return Some(None);
+            };
+            self.errors.push(
+                Diagnostic::at(&name.place, "how often does this come again?")
+                    .label("`times` without `every_ms`")
+                    .help("add for instance `every_ms: 500`"),
+            );
+            return None;
+        };
+        let rule = above_zero("it is the time from one to the next");
+        let every_ms = self.amount(every, false, |node, errors| units::time(node, rule, errors))?;
+        let times = match times {
+            Some((_, node)) => {
+                let count = integer(node, 1..=MANY_TIMES as u64, self.errors)?;
+                Some((count as usize, node))
+            }
+            None => None,
+        };
+        let shortest = self.shown(&every_ms).fold(f64::INFINITY, f64::min);
+        let longest = self.shown(&every_ms).fold(0.0, f64::max);
+        if let (None, Some(until)) = (times, stage.until_ms.filter(|_| shortest > 0.0))
+            && let count = (until / shortest).ceil()
+            && count > MANY_TIMES as f64
+        {
+            self.errors.push(
+                Diagnostic::at(&every.place, "this comes too often")
+                    .label(format!("every {shortest} ms: {count} times"))
+                    .help(format!(
+                        "{MANY_TIMES} times are the most; a longer `every_ms`"
+                    )),
+            );
+            return None;
+        }
+        if let (Some((count, node)), Some(When::Ms(at))) = (times, at)
+            && let Some(until) = stage.until_ms
+            && let last = self.shown(at).fold(0.0, f64::max) + (count - 1) as f64 * longest
+            && last >= until
+        {
+            let window = stage.window;
+            self.errors.push(
+                Diagnostic::at(
+                    &node.place,
+                    format!("the last of them does not come before the end of `{window}`"),
+                )
+                .label(format!("the last at {last} ms"))
+                .help(format!(
+                    "`{window}` ends {until} ms after it begins; without `times` it goes on to there"
+                )),
+            );
+            return None;
+        }
+        Some(Some(Again {
+            every_ms,
+            times: times.map(|(count, _)| count),
+        }))
+    }
+
+    /// The numbers that an amount is shown by.
+    fn shown(&self, amount: &Amount) -> impl Iterator<Item = f64> + use<> {
+        let numbers: Vec<f64> = match amount {
+            Amount::Given(number) => vec![*number],
+            Amount::Axis(axis) => {
+                let shown = self.axes[*axis].shown.iter();
+                let number = |(value, _): &(Value, _)| match value {
+                    Value::Number(number) => Some(*number),
+                    _ => None,
+                };
+                shown.filter_map(number).collect()
+            }
+        };
+        numbers.into_iter()
     }
 
     fn at_ms(&mut self, node: &Node, stage: &Stage) -> Option<Amount> {
@@ -1284,6 +1385,10 @@ impl Reader<'_> {
             }
             Some(axis)
         });
+        let size = match fields.optional("size") {
+            Some(node) => self.size(node).map(Some),
+            None => Some(None),
+        };
         let cycles = match fields.optional("cycles") {
             Some(node) => integer(node, 1..=100, self.errors),
             None => Some(2),
@@ -1292,8 +1397,68 @@ impl Reader<'_> {
         Some(Response {
             rhythm: rhythm?,
             phase: phase?,
+            size: size?,
             cycles: usize::try_from(cycles?).ok()?,
         })
+    }
+
+    fn return_map(&mut self, node: &Node) -> Option<ReturnMap> {
+        let mut fields = Fields::of(node, "`return_map`", self.errors)?;
+        let rhythm = fields.required("rhythm").and_then(|node| {
+            let name = key(node, self.errors)?;
+            let rhythm = self.rhythm(&name)?;
+            let alone = self.bases.iter().find(|(base, _)| {
+                let cells = base.rhythms.get(rhythm).map(verdict::cells);
+                cells.is_none_or(|cells| cells.count() < 2)
+            });
+            if let Some((base, _)) = alone {
+                let message = format!("rhythm `{}` of `{}` has one cell", name.text, base.name);
+                let error = Diagnostic::at(&name.place, message).label("nothing lags behind it");
+                self.errors
+                    .push(error.help("a return map takes a rhythm of two cells or more"));
+                return None;
+            }
+            Some(rhythm)
+        });
+        let starts = fields.required("starts").and_then(|node| {
+            let names = keys(node, self.errors)?;
+            if names.is_empty() {
+                let wanted = "the axes that set the starting lags: `[\"hold\"]`";
+                self.errors.push(expected(wanted, node));
+                return None;
+            }
+            let known = || self.axes.iter().map(|read| read.axis.name.as_str());
+            let axes = names
+                .iter()
+                .map(|name| index_of(name, known(), "axis", "the study", self.errors));
+            axes.collect::<Vec<Option<usize>>>().into_iter().collect()
+        });
+        let bins = match fields.optional("bins") {
+            Some(node) => integer(node, 2..=10_000, self.errors),
+            None => Some(20),
+        };
+        fields.finish(self.errors);
+        Some(ReturnMap {
+            rhythm: rhythm?,
+            starts: starts?,
+            bins: usize::try_from(bins?).ok()?,
+        })
+    }
+
+    /// The axis that is the size of a pulse.
+    fn size(&mut self, node: &Node) -> Option<usize> {
+        let name = key(node, self.errors)?;
+        let known = self.axes.iter().map(|read| read.axis.name.as_str());
+        let axis = index_of(&name, known, "axis", "the study", self.errors)?;
+        let mut shown = self.axes[axis].shown.iter();
+        if let Some((value, _)) = shown.find(|(value, _)| !matches!(value, Value::Number(_))) {
+            let message = format!("axis `{}` is no size", name.text);
+            let error = Diagnostic::at(&name.place, message).label(format!("`{value}` is a word"));
+            self.errors
+                .push(error.help("name the axis of the amplitude, or of the length, of the pulse"));
+            return None;
+        }
+        Some(axis)
     }
 
     /// Refuses axes that nothing refers to.

@@ -36,6 +36,13 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Whether there is a rhythm to be lost: the control has one, or the member broke off before that
+    /// could be said.
+    pub fn has_rhythm(&self) -> bool {
+        let has = |rhythm: &RhythmJudgement| rhythm.during.is_some_and(Word::is_of_a_rhythm);
+        self.error.is_some() || self.rhythms.iter().any(has)
+    }
+
     /// Whether no rhythm was lost while the protocol acted: what a bisection asks of a member. A
     /// rhythm that was not there without it cannot be lost; a member that broke off has lost its own.
     pub fn survives(&self) -> bool {
@@ -374,7 +381,7 @@ pub(super) mod tests {
         );
         assert_eq!(
             word([(0.0, 0.0), (500.0, 0.5), (500.0, 0.5)]),
-            Some(Word::None)
+            Some(Word::Gained)
         );
     }
 

@@ -341,16 +341,23 @@ impl<'s> Runner<'s> {
         } = self.study;
         let alternative = branches.get(branch).map_or(&[][..], |(_, entries)| entries);
         let phase_ms = |rhythm, phase| phase_ms(self.study, &fork.scene, control, rhythm, phase);
-        let entries = |timed: &mut dyn Iterator<Item = &Timed>, from_ms| {
+        let entries = |timed: &mut dyn Iterator<Item = &Timed>, from_ms, until_ms| {
             let times = Times {
                 fork_ms: fork.course.fork,
                 from_ms,
+                until_ms,
                 phase_ms: &phase_ms,
             };
             axes::entries(self.study, fork.run.base as usize, timed, values, &times)
         };
-        let mut all = entries(&mut protocol.iter().chain(alternative), fork.course.fork)?;
-        all.extend(entries(&mut undo.iter(), fork.course.undo)?);
+        let Course {
+            fork: begin,
+            undo: undone,
+            end,
+            ..
+        } = fork.course;
+        let mut all = entries(&mut protocol.iter().chain(alternative), begin, undone)?;
+        all.extend(entries(&mut undo.iter(), undone, end)?);
         self.branch(fork, site, &all)
     }
 

@@ -4,12 +4,14 @@
 pub mod axes;
 pub mod bisect;
 pub mod compare;
+pub mod curves;
 pub mod design;
 pub mod engine;
 pub mod file;
 pub mod folder;
 pub mod journal;
 pub mod judgement;
+pub mod maps;
 pub mod member;
 pub mod model;
 pub mod networks;

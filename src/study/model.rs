@@ -63,6 +63,8 @@ pub struct Study {
     pub outcomes: Vec<Outcome>,
     /// The phase response that is measured, if any.
     pub response: Option<Response>,
+    /// The return map of phase lags that is made, if any.
+    pub return_map: Option<ReturnMap>,
     /// Which tables are written besides `members`.
     pub tables: Tables,
 }
@@ -279,6 +281,8 @@ pub enum Vary {
 pub struct Timed {
     /// When.
     pub at: When,
+    /// How it comes again.
+    pub again: Option<Again>,
     /// The entry as written, without its time; `Axis("name")` stands for a value.
     pub(crate) entry: Node,
 }
@@ -296,6 +300,15 @@ pub enum When {
         /// The rhythm, by its index in the base.
         rhythm: usize,
     },
+}
+
+/// How an entry comes again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Again {
+    /// From one time to the next (ms).
+    pub every_ms: Amount,
+    /// How many times in all, at least 1; `None`: up to the end of its part of the branch.
+    pub times: Option<usize>,
 }
 
 /// When a rhythm counts as there, and as the same (`reference` network experiments, section 1).
@@ -381,8 +394,23 @@ pub struct Response {
     pub rhythm: usize,
     /// The axis that is the phase, by its index.
     pub phase: usize,
+    /// The axis that is the size of the pulse, by its index: responses are held against each other
+    /// in proportion to it.
+    pub size: Option<usize>,
     /// Cycles after the pulse that are told.
     pub cycles: usize,
+}
+
+/// A return map: how the lags of the cells of a rhythm behind its reference change from cycle to cycle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReturnMap {
+    /// The rhythm, by its index in the base.
+    pub rhythm: usize,
+    /// The axes that set the starting lags, by their indices: members that differ in them alone make
+    /// one map.
+    pub starts: Vec<usize>,
+    /// Parts of the cycle over which the points of two cells are averaged.
+    pub bins: usize,
 }
 
 /// Tables besides `members`.

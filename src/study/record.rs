@@ -9,9 +9,10 @@ use crate::{
 
 use super::{
     judgement::Judgement,
-    model::{Moment, Study},
+    maps::Lags,
+    model::{Moment, ReturnMap, Study},
     observed::Observed,
-    verdict,
+    return_map, verdict,
 };
 
 /// The record of a member.
@@ -25,6 +26,8 @@ pub struct Record {
     pub cells: [Vec<Cell>; 3],
     /// Bursts of the rhythms, if asked for.
     pub cycles: Vec<Cycle>,
+    /// Lags in the cycles of `during`, if the study makes a return map.
+    pub lags: Lags,
 }
 
 /// A cell in a window, as [`CellReport`].
@@ -100,6 +103,9 @@ impl Record {
                 true => cycles(scene, observed, from_ms),
                 false => Vec::new(),
             },
+            lags: study.return_map.as_ref().map_or_else(Vec::new, |asked| {
+                lags(study, scene, asked, observed, from_ms)
+            }),
         }
     }
 
@@ -140,6 +146,22 @@ impl Cell {
             ],
         }
     }
+}
+
+/// The lags in the cycles of `during` but for what it leaves out; the record of spikes begins at
+/// `from_ms`.
+fn lags(
+    study: &Study,
+    scene: &Scene,
+    asked: &ReturnMap,
+    observed: &Observed,
+    from_ms: f64,
+) -> Lags {
+    let first_ms = observed.fork_ms + study.during.skip_ms;
+    let mut bursts = verdict::rhythm_bursts(scene, asked.rhythm, observed, from_ms).into_iter();
+    let mut reference = bursts.next().unwrap_or_default();
+    reference.retain(|burst| (first_ms..observed.undo_ms).contains(&burst.on_ms));
+    return_map::lags(&reference, &bursts.collect::<Vec<_>>())
 }
 
 /// The bursts of every rhythm; the record of spikes begins at `from_ms`.

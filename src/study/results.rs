@@ -15,13 +15,16 @@ use crate::{
 use super::{
     bisect::Fate,
     compare::Changes,
+    curves::{self, Curves},
     design::{Coordinates, Plan, Run},
     engine::{Numbers, Row},
     folder::{Folder, Part},
     journal::Journal,
     judgement::{Figures, RhythmJudgement},
+    maps::{self, Lags, Maps},
     model::{self, Moment, Study, Values},
     record::{Cell, Cycle, PATTERNS, Record},
+    response::Curve,
     summary::{self, Summary},
     verdict::{self, Word},
 };
@@ -45,10 +48,12 @@ const MOMENTS: [(Moment, &str); 3] = [
 /// Every axis and outcome with such a name.
 pub fn check(study: &Study) -> Result<(), Diagnostics> {
     let layout = Layout::of(study);
-    let tables = [
+    let mut tables = vec![
         layout.columns.clone(),
         layout.summary_columns(study, &Summary::of(study)),
     ];
+    tables.extend(study.response.as_ref().map(|_| layout.curve_columns(study)));
+    tables.extend(study.return_map.as_ref().map(|_| layout.map_columns(study)));
     let taken = |name: &str| {
         let of = |columns: &Vec<Column>| columns.iter().filter(|c| c.name == name).count() > 1;
         tables.iter().any(of)
@@ -92,7 +97,8 @@ pub struct Told {
     pub failed: u64,
 }
 
-/// Writes `members` and `summary`, and `cells` and `cycles` if the study asks for them.
+/// Writes `members` and `summary`; `curves` and `locking` of a response, `lags` and `return_map`, and
+/// `cells` and `cycles`, if the study asks for them.
 ///
 /// # Errors
 /// The disk refuses, or a record is damaged.
@@ -127,6 +133,24 @@ pub fn write(
         true => Some(table("cycles", layout.cycle_columns())?),
         false => None,
     };
+    let mut curves = Curves::of(study);
+    let mut responses = match &study.response {
+        Some(_) => Some(Responses {
+            count: 0,
+            curves: table("curves", layout.curve_columns(study))?,
+            locking: table("locking", locking_columns())?,
+        }),
+        None => None,
+    };
+    let mut maps = Maps::of(study);
+    let mut returns = match &study.return_map {
+        Some(_) => Some(Returns {
+            count: 0,
+            lags: table("lags", layout.lag_columns())?,
+            maps: table("return_map", layout.map_columns(study))?,
+        }),
+        None => None,
+    };
     let mut told = Told::default();
     let numbers = Numbers::of(plan);
     for number in 0..numbers.count() {
@@ -140,6 +164,19 @@ pub fn write(
             for row in summary.add(&member, &record.judgement) {
                 layout.summary_row(study, plan, &summary, &row, &mut rows)?;
             }
+            if let (Some(curves), Some(responses)) = (&mut curves, &mut responses) {
+                for curve in curves.add(plan, member, &record.judgement) {
+                    responses.row(study, plan, &curve)?;
+                }
+            }
+        }
+        if let (Some(maps), Some(returns)) = (&mut maps, &mut returns) {
+            returns.lags(study, &layout, base, number, &record.lags)?;
+            if let Row::Member(member) = row {
+                for map in maps.add(plan, member, record.lags.clone()) {
+                    returns.map(study, &layout, plan, &map)?;
+                }
+            }
         }
         if let Some(cells) = &mut cells {
             cell_rows(cells, &layout.scene_cells[base], number, &record)?;
@@ -150,6 +187,24 @@ pub fn write(
     }
     for row in summary.finish() {
         layout.summary_row(study, plan, &summary, &row, &mut rows)?;
+    }
+    if let (Some(mut curves), Some(mut responses)) = (curves, responses) {
+        for curve in curves.finish() {
+            responses.row(study, plan, &curve)?;
+        }
+        responses.curves.finish()?;
+        settle(folder, "curves", csv)?;
+        responses.locking.finish()?;
+        settle(folder, "locking", csv)?;
+    }
+    if let (Some(mut maps), Some(mut returns)) = (maps, returns) {
+        for map in maps.finish() {
+            returns.map(study, &layout, plan, &map)?;
+        }
+        returns.lags.finish()?;
+        settle(folder, "lags", csv)?;
+        returns.maps.finish()?;
+        settle(folder, "return_map", csv)?;
     }
     members.finish()?;
     settle(folder, "members", csv)?;
@@ -314,6 +369,104 @@ impl Layout {
         table.row(values)
     }
 
+    /// Columns of `lags`.
+    fn lag_columns(&self) -> Vec<Column> {
+        let count = |name, about| Column::new(name, "1", Kind::Count, about);
+        let cells = Kind::Word(self.cell_names.clone());
+        vec![
+            count("member", "member, as in `members`"),
+            count(
+                "cycle",
+                "cycle of the reference cell, from the beginning of `during`",
+            ),
+            Column::new("cell", "", cells, "cell that lags behind it"),
+            Column::new("lag", "1", Kind::Number, "its lag, in that cycle"),
+        ]
+    }
+
+    /// Columns of `return_map`.
+    fn map_columns(&self, study: &Study) -> Vec<Column> {
+        let count = |name, about| Column::new(name, "1", Kind::Count, about);
+        let number = |name, about| Column::new(name, "1", Kind::Number, about).nullable();
+        let starts = study.return_map.as_ref().map(|map| map.starts.as_slice());
+        let axes = axis_columns(study).enumerate();
+        let axes = axes.filter(|(k, _)| !starts.unwrap_or_default().contains(k));
+        let of = Kind::Word(Words::new(&["fixed point", "attractor"]));
+        let cells = Kind::Word(self.cell_names.clone());
+        let mut columns = vec![
+            count("map", "number of the map"),
+            base_column(study),
+            branch_column(study),
+        ];
+        columns.extend(axes.map(|(_, axis)| axis));
+        columns.push(count("network", "number of the draw, or row of the table"));
+        columns.push(count("realisation", "run of the network"));
+        columns.push(count("runs", "members of the map"));
+        columns.push(count("points", "pairs of cycles that follow each other"));
+        let about = "what the row is about; none: nothing was found";
+        columns.push(Column::new("of", "", of, about).nullable());
+        columns.push(count("k", "its number in the map").nullable());
+        columns.push(Column::new("cell", "", cells, "cell").nullable());
+        columns.push(number("lag", "its lag behind the reference cell"));
+        let about = "what a small distance is multiplied by in a cycle";
+        columns.push(number("multiplier", about));
+        let about = "whether it draws near";
+        columns.push(Column::new("stable", "", Kind::Flag, about).nullable());
+        columns.push(number("share", "share of the members that end there"));
+        columns
+    }
+
+    /// Columns of `curves`.
+    fn curve_columns(&self, study: &Study) -> Vec<Column> {
+        let count = |name, about| Column::new(name, "1", Kind::Count, about);
+        let number = |name: &str, unit: &str, about: &str| {
+            Column::new(name, unit, Kind::Number, about).nullable()
+        };
+        let phase = study.response.as_ref().map(|response| response.phase);
+        let axes = axis_columns(study).enumerate();
+        let cycles = study
+            .response
+            .as_ref()
+            .map_or(0, |response| response.cycles);
+        let mut columns = vec![
+            count("curve", "number of the curve"),
+            base_column(study),
+            branch_column(study),
+        ];
+        columns.extend(
+            axes.filter(|(k, _)| Some(*k) != phase)
+                .map(|(_, axis)| axis),
+        );
+        columns.push(count("network", "number of the draw, or row of the table"));
+        columns.push(count("realisation", "run of the network"));
+        columns.push(count("points", "members with a response"));
+        columns.push(count(
+            "failed",
+            "members without, see `response_error` in `members`",
+        ));
+        for k in 0..cycles {
+            let about = "shift of a cycle, an advance above 0";
+            columns.push(number(
+                &format!("shift_{k}_min"),
+                "1",
+                &format!("least {about}"),
+            ));
+            columns.push(number(
+                &format!("shift_{k}_max"),
+                "1",
+                &format!("greatest {about}"),
+            ));
+        }
+        let about = "period of pulses that entrain it one to one, in free periods";
+        columns.push(number("entrained_from", "1", &format!("shortest {about}")));
+        columns.push(number("entrained_to", "1", &format!("longest {about}")));
+        let about = "size of the pulse that it is held against";
+        columns.push(number("compared_with", "", about));
+        let about = "greatest difference of shift/size, as a share of the greatest shift/size";
+        columns.push(number("nonlinearity", "1", about));
+        columns
+    }
+
     fn cell_columns(&self) -> Vec<Column> {
         let words = MOMENTS.map(|(_, word)| word);
         let patterns = PATTERNS.map(|pattern| pattern.to_string());
@@ -364,6 +517,187 @@ impl Layout {
             count("n_spikes", "spikes in it"),
         ]
     }
+}
+
+/// The tables of a return map.
+struct Returns {
+    count: u64,
+    lags: Table<Part>,
+    maps: Table<Part>,
+}
+
+impl Returns {
+    /// Adds the lags of a member or control.
+    fn lags(
+        &mut self,
+        study: &Study,
+        layout: &Layout,
+        base: usize,
+        number: u64,
+        lags: &Lags,
+    ) -> io::Result<()> {
+        let names = lagging(study, layout, base);
+        for (cycle, lags) in lags.iter().enumerate() {
+            for (name, lag) in names.iter().zip(lags.iter().flatten()) {
+                self.lags.row([
+                    Value::Count(number),
+                    Value::Count(cycle as u64),
+                    Value::Word(*name),
+                    Value::Number(*lag),
+                ])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was found in a map.
+    fn map(
+        &mut self,
+        study: &Study,
+        layout: &Layout,
+        plan: &Plan,
+        told: &maps::Told,
+    ) -> io::Result<()> {
+        let (number, member) = (Value::Count(self.count), told.member);
+        self.count += 1;
+        let names = lagging(study, layout, member.base as usize);
+        let branch = (!study.branches.is_empty()).then_some(member.branch as u32);
+        let axes = held(study, plan.values(member.setting, member.point));
+        let starts = study.return_map.as_ref().map(|map| map.starts.as_slice());
+        let mut common = vec![
+            number,
+            Value::Word(member.base as u32),
+            branch.map_or(Value::Null, Value::Word),
+        ];
+        let others = axes.iter().enumerate();
+        let others = others.filter(|(k, _)| !starts.unwrap_or_default().contains(k));
+        common.extend(others.map(|(_, value)| value.value()));
+        common.extend([member.network, member.realisation].map(Value::Count));
+        common.extend([told.runs as u64, told.points as u64].map(Value::Count));
+        let mut row = |own: [Value<'static>; 7]| self.maps.row(common.iter().copied().chain(own));
+        for (k, at) in told.fixed.iter().enumerate() {
+            row([
+                Value::Word(0),
+                Value::Count(k as u64),
+                names.first().map_or(Value::Null, |name| Value::Word(*name)),
+                Value::Number(at.phase),
+                Value::Number(at.multiplier),
+                Value::Flag(at.stable),
+                Value::Null,
+            ])?;
+        }
+        for (k, attractor) in told.attractors.iter().enumerate() {
+            for (name, lag) in names.iter().zip(&attractor.lags) {
+                row([
+                    Value::Word(1),
+                    Value::Count(k as u64),
+                    Value::Word(*name),
+                    Value::Number(*lag),
+                    Value::Null,
+                    Value::Null,
+                    Value::Number(attractor.runs.len() as f64 / told.runs as f64),
+                ])?;
+            }
+        }
+        match told.fixed.is_empty() && told.attractors.is_empty() {
+            true => row([Value::Null; 7]),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The cells that lag behind the reference of the rhythm of the return map, among the names of all
+/// bases.
+fn lagging(study: &Study, layout: &Layout, base: usize) -> Vec<u32> {
+    let rhythm = study.return_map.as_ref().map(|map| map.rhythm);
+    let rhythm = rhythm.and_then(|rhythm| study.bases[base].rhythms.get(rhythm));
+    let cells = rhythm.into_iter().flat_map(verdict::cells).skip(1);
+    cells.map(|cell| layout.scene_cells[base][cell]).collect()
+}
+
+/// The tables of a phase response.
+struct Responses {
+    count: u64,
+    curves: Table<Part>,
+    locking: Table<Part>,
+}
+
+impl Responses {
+    /// Adds a curve, and where what has it locks.
+    fn row(&mut self, study: &Study, plan: &Plan, told: &curves::Told) -> io::Result<()> {
+        let (number, member) = (Value::Count(self.count), told.member);
+        self.count += 1;
+        let branch = (!study.branches.is_empty()).then_some(member.branch as u32);
+        let axes = held(study, plan.values(member.setting, member.point));
+        let phase = study.response.as_ref().map(|response| response.phase);
+        let mut values = vec![
+            number,
+            Value::Word(member.base as u32),
+            branch.map_or(Value::Null, Value::Word),
+        ];
+        let others = axes.iter().enumerate().filter(|(k, _)| Some(*k) != phase);
+        values.extend(others.map(|(_, value)| value.value()));
+        values.extend([member.network, member.realisation].map(Value::Count));
+        values.extend([told.points, told.failed].map(Value::Count));
+        let mut pair = |ends: Option<[f64; 2]>| {
+            values.extend([0, 1].map(|k| Value::from(ends.map(|ends| ends[k]))));
+        };
+        told.ranges.iter().for_each(|range| pair(*range));
+        pair(told.curve.as_ref().map(Curve::entrainment));
+        pair(told.compared.map(|(size, apart)| [size, apart]));
+        self.curves.row(values)?;
+        let Some(curve) = &told.curve else {
+            return Ok(());
+        };
+        for zero in curve.fixed_points() {
+            self.locking.row([
+                number,
+                Value::Word(0),
+                Value::Number(zero.phase),
+                Value::Number(1.0),
+                Value::Number(zero.multiplier),
+                Value::Flag(zero.stable),
+            ])?;
+        }
+        for pair in curve.pairs() {
+            self.locking.row([
+                number,
+                Value::Word(1),
+                Value::Number(pair.lag),
+                Value::Number(pair.period),
+                Value::Number(pair.multiplier),
+                Value::Flag(pair.stable),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// Columns of `locking`.
+fn locking_columns() -> Vec<Column> {
+    let number = |name, about| Column::new(name, "1", Kind::Number, about);
+    let of = Kind::Word(Words::new(&["pulse", "pair"]));
+    let about = "what locks: the rhythm to a pulse in each free period, or two such cells that pulse \
+                 each other at their onsets";
+    vec![
+        Column::new(
+            "curve",
+            "1",
+            Kind::Count,
+            "number of the curve, as in `curves`",
+        ),
+        Column::new("of", "", of, about),
+        number(
+            "phase",
+            "phase of the pulse, or lag of one cell behind the other",
+        ),
+        number("period", "common period, in free periods"),
+        number(
+            "multiplier",
+            "what a small distance is multiplied by in a cycle",
+        ),
+        Column::new("stable", "", Kind::Flag, "whether it draws near"),
+    ]
 }
 
 /// Values of all axes as columns have them.

@@ -62,7 +62,7 @@ pub struct Row {
     /// Of these, that broke off.
     pub failed: usize,
     /// How many have each word, in the order of [`Word::ALL`].
-    pub words: [usize; 5],
+    pub words: [usize; Word::ALL.len()],
     /// Kept, of those that have a rhythm to lose.
     pub kept: Option<Share>,
     /// Recovered, of those in which it was changed or lost.
@@ -125,7 +125,7 @@ struct Number {
 struct Tally {
     n: usize,
     failed: usize,
-    words: [usize; 5],
+    words: [usize; Word::ALL.len()],
     /// Found and asked.
     there: [usize; 2],
     survives: [usize; 2],
@@ -209,15 +209,23 @@ impl Tally {
                 ..Item::default()
             };
         }
-        let judged: usize = self.words[..4].iter().sum();
+        let judged: usize = self.words[..Word::OF_A_RHYTHM].iter().sum();
         let most = |[found, asked]: [usize; 2]| (asked > 0).then_some(2 * found >= asked);
         let fates: usize = self.fates.iter().sum();
         let fate = middle(&self.fates, fates).map(|k| FATES[k]);
         let number = |k| defined(median(self.number(k).into_iter()));
         Item {
             word: match judged {
-                0 => (self.words[Word::None as usize] > 0).then_some(Word::None),
-                _ => middle(&self.words[..4], judged).map(|k| Word::ALL[k]),
+                0 => {
+                    let [gained, none] = [Word::Gained, Word::None].map(|w| self.words[w as usize]);
+                    let word = if gained >= none {
+                        Word::Gained
+                    } else {
+                        Word::None
+                    };
+                    (gained + none > 0).then_some(word)
+                }
+                _ => middle(&self.words[..Word::OF_A_RHYTHM], judged).map(|k| Word::ALL[k]),
             },
             there: most(self.there),
             survives: most(self.survives),
@@ -249,7 +257,7 @@ impl Tally {
             }
             key
         };
-        let judged = self.words[..4].iter().sum();
+        let judged = self.words[..Word::OF_A_RHYTHM].iter().sum();
         let [kept, recovered] = [Word::Kept, Word::Recovered].map(|w| self.words[w as usize]);
         let numbers = (0..self.width(&self.numbers)).map(|k| {
             let values = self.number(k);
@@ -790,8 +798,8 @@ fn item(
         };
     };
     let there = match told.during {
-        None | Some(Word::None) => None,
-        Some(word) => Some(word != Word::Lost),
+        Some(word) if word.is_of_a_rhythm() => Some(word != Word::Lost),
+        _ => None,
     };
     *alive &= there != Some(false);
     let phases = |moment: usize| {
@@ -878,7 +886,7 @@ mod tests {
         assert_eq!(found(|row| row.there), [3, 3, 3]);
         assert_eq!(found(|row| row.kept), [3, 3, 3]);
         assert_eq!(found(|row| row.survival), [3, 2, 1]);
-        assert_eq!(rows[0].words, [3, 0, 0, 1, 0]);
+        assert_eq!(rows[0].words, [3, 0, 0, 1, 0, 0]);
         let period = rows[0].numbers[0].unwrap();
         assert_eq!((period.n, period.median), (3, 400.0));
     }
@@ -900,9 +908,9 @@ mod tests {
         let [first, second, over] = [&rows[0], &rows[1], &rows[2]];
         assert_eq!((first.network, first.n), (Some(0), 4));
         assert!((first.phases[1][0].unwrap() - 0.4).abs() < 1e-9);
-        assert_eq!(second.words, [1, 0, 0, 3, 0]);
+        assert_eq!(second.words, [1, 0, 0, 3, 0, 0]);
         assert_eq!((over.network, over.n), (None, 2));
-        assert_eq!(over.words, [0, 0, 1, 1, 0]);
+        assert_eq!(over.words, [0, 0, 1, 1, 0, 0]);
         let kept = over.realisations_kept.unwrap();
         assert_eq!((kept.n, kept.median), (2, 0.125));
     }

@@ -17,7 +17,7 @@ use crate::{
 
 use super::{judgement::Figures, model::Criteria, observed::Observed};
 
-/// What became of a rhythm. The order is from the best to the worst.
+/// What became of a rhythm. The order is from the best to the worst of one that the reference has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Word {
@@ -29,17 +29,28 @@ pub enum Word {
     Changed,
     /// Not there.
     Lost,
-    /// The reference has no rhythm, so that nothing can be kept or lost.
+    /// There, and the reference has none.
+    Gained,
+    /// Not there, and the reference has none either, so that nothing can be kept or lost.
     None,
 }
 
 impl Word {
+    /// How many of the words, from the first on, are about a rhythm that the reference has.
+    pub const OF_A_RHYTHM: usize = 4;
+
+    /// Whether it is about a rhythm that the reference has.
+    pub fn is_of_a_rhythm(self) -> bool {
+        (self as usize) < Word::OF_A_RHYTHM
+    }
+
     /// All words, in order.
-    pub const ALL: [Word; 5] = [
+    pub const ALL: [Word; 6] = [
         Word::Kept,
         Word::Recovered,
         Word::Changed,
         Word::Lost,
+        Word::Gained,
         Word::None,
     ];
 
@@ -50,6 +61,7 @@ impl Word {
             Word::Recovered => "recovered",
             Word::Changed => "changed",
             Word::Lost => "lost",
+            Word::Gained => "gained",
             Word::None => "none",
         }
     }
@@ -91,13 +103,14 @@ pub fn figures(scene: &Scene, rhythm: usize, window: &WindowReport) -> Option<Fi
     })
 }
 
-/// The word on one window: `None` where the reference has no rhythm, `Lost` where the window has
-/// none, else `Kept` or `Changed`. A phase or duty cycle that only one of the two has is a change.
+/// The word on one window: `Gained` or `None` where the reference has no rhythm, `Lost` where the window
+/// has none, else `Kept` or `Changed`. A phase or duty cycle that only one of the two has is a change.
 pub fn word(reference: &Figures, now: &Figures, criteria: &Criteria) -> Word {
     match (reference.there, now.there) {
         (Verdict::Rhythmic, Verdict::Rhythmic) if is_same(reference, now, criteria) => Word::Kept,
         (Verdict::Rhythmic, Verdict::Rhythmic) => Word::Changed,
         (Verdict::Rhythmic, _) => Word::Lost,
+        (_, Verdict::Rhythmic) => Word::Gained,
         _ => Word::None,
     }
 }
@@ -292,7 +305,7 @@ mod tests {
             ..control.clone()
         };
         assert_eq!(word(&lost), Word::Lost);
-        assert_eq!(super::word(&lost, &control, &criteria), Word::None);
+        assert_eq!(super::word(&lost, &control, &criteria), Word::Gained);
         assert_eq!(super::word(&lost, &lost, &criteria), Word::None);
     }
 
