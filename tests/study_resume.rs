@@ -219,7 +219,7 @@ fn a_full_disk_keeps_what_is_there() {
     let folder = folder("full", &[("blocks.ron", STUDY)]);
     complete(&folder, &["blocks.ron", "-o", "whole"]);
     let arguments = ["blocks.ron", "-o", "full"];
-    for limit in [12, 24] {
+    for limit in [16, 40] {
         let mut limited = Command::new("sh");
         let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\"");
         limited.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_homarus"), "study"]);
@@ -365,7 +365,7 @@ fn a_member_that_leaves_all_sense_is_a_row() {
             "{}",
             of("error")
         );
-        assert_ne!(of("all.before.period_ms"), "", "{key:?}");
+        assert_ne!(of("all.before.ca_mean_um"), "", "{key:?}");
     }
 }
 
@@ -432,8 +432,11 @@ fn a_member_is_what_one_run_shows() {
             "duty",
             "ca_mean_um",
         ] {
-            let found: Option<f64> = of(field).parse().ok();
-            assert_eq!(found, cell[field].as_f64(), "{field} of {row:?}");
+            // A number of JSON is read to the last digit but one.
+            let (found, wanted) = (of(field).parse().ok(), cell[field].as_f64());
+            let near = |(found, wanted): (f64, f64)| (found - wanted).abs() <= 4e-16 * wanted;
+            let same = found.is_some() == wanted.is_some() && found.zip(wanted).is_none_or(near);
+            assert!(same, "{field}: {found:?}, {wanted:?} of {row:?}");
         }
         seen += 1;
     }
