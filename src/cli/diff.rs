@@ -26,6 +26,8 @@ const TABLES: [&str; 4] = ["spikes", "bursts", "samples", "events"];
 /// Exit code: 0 if they tell the same, 1 if they part, 2 if one of them cannot be read.
 #[derive(Args)]
 #[command(after_help = "Examples:
+  homarus run half_centre -o before.bundle
+  homarus run half_centre -o after.bundle --kernel portable
   homarus diff before.bundle after.bundle
   homarus diff before.bundle after.bundle --json")]
 pub(super) struct Arguments {

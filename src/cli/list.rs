@@ -72,6 +72,7 @@ fn subject(word: &str) -> Result<Subject, String> {
   homarus list networks
   homarus list networks --copy half_centre
   homarus list paths half_centre --set 'A->B.g=0.4'
+  homarus run half_centre -o first --snapshot-at 500
   homarus list first/snapshot-500.snap '*.V'")]
 pub(super) struct Arguments {
     /// `channels`, `synapses`, `cells`, `networks` or `studies`: what ships of a kind; everything that

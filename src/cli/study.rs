@@ -41,8 +41,8 @@ const PRINTED: usize = 60;
 /// from there.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  homarus study blockade.ron -o blockade
-  homarus study blockade.ron --set networks.count=10 --dry-run")]
+  homarus study half_centre_coupling -o coupling
+  homarus study pyloric_jitter --set networks.count=10 --dry-run")]
 pub(super) struct Arguments {
     /// A .ron file, or the name of a shipped study (`homarus list studies`).
     #[arg(value_name = "FILE")]
