@@ -26,8 +26,10 @@ const TABLES: [&str; 4] = ["spikes", "bursts", "samples", "events"];
 /// Exit code: 0 if they tell the same, 1 if they part, 2 if one of them cannot be read.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  homarus diff before.bundle after.bundle
-  homarus diff before.bundle after.bundle --json")]
+  homarus run half_centre -o one --duration-ms 5000
+  homarus run half_centre -o two --duration-ms 5000 --threads 2
+  homarus diff one two
+  homarus diff one two --json")]
 pub(super) struct Arguments {
     /// The folder of one run.
     a: PathBuf,

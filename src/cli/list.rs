@@ -72,7 +72,8 @@ fn subject(word: &str) -> Result<Subject, String> {
   homarus list networks
   homarus list networks --copy half_centre
   homarus list paths half_centre --set 'A->B.g=0.4'
-  homarus list half_centre.bundle/snapshot-4000.snap '*.V'")]
+  homarus run half_centre -o half_centre.bundle --snapshot-at 500 --duration-ms 1000
+  homarus list half_centre.bundle/snapshot-500.snap '*.V'")]
 pub(super) struct Arguments {
     /// `channels`, `synapses`, `cells`, `networks` or `studies`: what ships of a kind; everything that
     /// ships if nothing is named. `paths`: every path of a scene with its value and unit. The file of

@@ -43,6 +43,7 @@ const INCIDENTAL: [&str; 7] = [
 /// kernel and the threads; its warnings are not compared. Exit code: 1 if something differs, else 0.
 #[derive(Args)]
 #[command(after_help = "Examples:
+  homarus run half_centre -o half_centre.bundle --duration-ms 5000
   homarus replay half_centre.bundle
   homarus replay half_centre.bundle --threads 2 --kernel portable")]
 pub(super) struct Arguments {

@@ -28,8 +28,8 @@ use crate::{
 #[command(after_help = "Examples:
   homarus run half_centre --set 'A->B.g=0.4' --duration-ms 5000
   homarus run half_centre -o half_centre.bundle --sample '*.V:1'
-  homarus run half_centre -o first --snapshot-at 4000
-  homarus run --from first/snapshot-4000.snap --set 'A->B.g=0' --duration-ms 9000
+  homarus run half_centre -o first --snapshot-at 4000 --duration-ms 5000
+  homarus run --from first/snapshot-4000.snap --set 'A->B.g=0' --duration-ms 6000
   homarus run half_centre --scan '*->*.g=0..1/11'")]
 pub(super) struct Arguments {
     /// A .ron file, or the name of a shipped scene (`homarus list networks`). With `--from` it may be
