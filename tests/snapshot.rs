@@ -370,7 +370,11 @@ fn every_shipped_network_goes_on_from_a_snapshot() {
             ..Asked::default()
         };
         let mut scene = scene::read_asked(&shipped.name, &asked).unwrap_or_else(|e| panic!("{e}"));
-        let grid = |ms: f64| (ms / scene.step_ms).round() * scene.step_ms;
+        let every_ms = match scene.integrator {
+            Integrator::Exponential => scene.step_ms,
+            Integrator::Accurate | Integrator::Reference => scene.control_ms,
+        };
+        let grid = |ms: f64| (ms / every_ms).round() * every_ms;
         let (cut_ms, end_ms) = (grid(5.0 + k as f64 * 0.37), grid(20.0));
         scene.duration_ms = end_ms;
         scene.windows.clear();
