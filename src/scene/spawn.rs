@@ -4,7 +4,9 @@ use std::{error::Error, sync::Arc};
 
 use homarus_systems::{
     address,
-    assembly::{BulkSpec, ControllerSpec, EdgeSpec, HomeostatSpec, NeuronSpec, Simulation, Timing},
+    assembly::{
+        BulkSpec, ControllerSpec, EdgeSpec, HomeostatSpec, Kinetics, NeuronSpec, Simulation, Timing,
+    },
     channels::CellType,
     definition::{CellDefinition, Start, SynapseKind},
     observe::{Detection, Observers, Sampler},
@@ -26,6 +28,15 @@ use super::{
 /// # Errors
 /// Kinetics that no table can hold, a path that names nothing.
 pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
+    spawn_again(scene, Kinetics::default())
+}
+
+/// As [`spawn`], with what was compiled for another network, most often of the same scene: to compile
+/// is most of the work.
+///
+/// # Errors
+/// See [`spawn`].
+pub fn spawn_again(scene: &Scene, compiled: Kinetics) -> Result<Simulation, Diagnostics> {
     if let Some(error) = settings::timing(
         Some(scene.duration_ms),
         scene.step_ms,
@@ -43,12 +54,14 @@ pub fn spawn(scene: &Scene) -> Result<Simulation, Diagnostics> {
         end: scene.duration_ms,
     };
     let mut simulation = Simulation::new(timing, scene.integrator);
+    simulation.reuse(compiled);
     let world = &mut simulation.world;
     world.insert_resource(Detection {
         threshold: scene.threshold_mv,
         rearm: scene.rearm_mv,
     });
-    let types: Vec<Arc<CellDefinition>> = scene.cell_types.iter().cloned().map(Arc::new).collect();
+    let definition = |definition| simulation.definition(definition);
+    let types: Vec<Arc<CellDefinition>> = scene.cell_types.iter().map(definition).collect();
     let defaults: Vec<Vec<f64>> = types
         .iter()
         .map(|t| CellType::default_parameters(t))

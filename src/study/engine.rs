@@ -491,6 +491,9 @@ impl<'s> Work<'s> {
                 }
                 self.close(open);
             }
+            if let Some((open, site)) = own.take() {
+                runner.leave(site, &open.fork.run);
+            }
             own = match self.next() {
                 Next::Settle(run) => match self.settle(&mut runner, run, sender) {
                     Ok(own) => own,

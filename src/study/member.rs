@@ -12,7 +12,7 @@ use std::{
 use bevy_ecs::world::World;
 use homarus_systems::{
     address::{self, Address},
-    assembly::{RunError, Simulation},
+    assembly::{Kinetics, RunError, Simulation},
     integrate::Kernel,
     observe::{Observers, Spikes},
     protocol::{Entry, Protocol},
@@ -155,6 +155,8 @@ pub struct Runner<'s> {
     watch: &'s Watch,
     /// By base: made with its first network.
     recipes: Vec<Option<Recipe<'s>>>,
+    /// By base: what was compiled for a network that is no longer needed.
+    kinetics: Vec<Kinetics>,
 }
 
 impl<'s> Runner<'s> {
@@ -166,6 +168,7 @@ impl<'s> Runner<'s> {
             kernel,
             watch,
             recipes: study.bases.iter().map(|_| None).collect(),
+            kinetics: study.bases.iter().map(|_| Kinetics::default()).collect(),
         }
     }
 
@@ -225,10 +228,11 @@ impl<'s> Runner<'s> {
 
     /// The network of a run, ready to start; `scene` has the settings of the run.
     fn site(&mut self, scene: &Scene, run: &Run) -> Result<Site, Failure> {
-        let mut simulation = spawn::spawn(scene)?;
+        let base = run.base as usize;
+        let kinetics = std::mem::take(&mut self.kinetics[base]);
+        let mut simulation = spawn::spawn_again(scene, kinetics)?;
         simulation.world.init_resource::<ThroughTicks>();
         simulation.world.insert_resource(self.kernel);
-        let base = run.base as usize;
         let recipe = match &mut self.recipes[base] {
             Some(recipe) => recipe,
             none => none.insert(Recipe::new(self.study, base, simulation.names())?),
@@ -247,6 +251,11 @@ impl<'s> Runner<'s> {
             simulation,
             scalars,
         })
+    }
+
+    /// Takes back a network that is no longer needed, of a run.
+    pub fn leave(&mut self, site: Site, run: &Run) {
+        self.kinetics[run.base as usize] = site.simulation.into_kinetics();
     }
 
     /// The network of a fork once more, for another worker.
@@ -519,7 +528,8 @@ impl Site {
                 // What acts at the start acts before anything is derived from it.
                 let mut scene = fork.scene.clone();
                 scene.protocol.extend(entries.iter().cloned());
-                *self = runner.site(&scene, &fork.run)?;
+                let site = runner.site(&scene, &fork.run)?;
+                runner.leave(std::mem::replace(self, site), &fork.run);
             }
         }
         let world = &mut self.simulation.world;

@@ -325,6 +325,13 @@ pub struct Simulation {
     pub schedule: Schedule,
 }
 
+/// Compiled kinetics: cell types and synapse kinds with their tables.
+#[derive(Debug, Default)]
+pub struct Kinetics {
+    types: CellTypes,
+    kinds: Kinds,
+}
+
 impl Simulation {
     /// An empty network.
     pub fn new(timing: Timing, integrator: Integrator) -> Self {
@@ -334,6 +341,28 @@ impl Simulation {
             world,
             schedule: schedule(),
         }
+    }
+
+    /// What was compiled for a network that is no longer needed, for the next one.
+    pub fn into_kinetics(mut self) -> Kinetics {
+        Kinetics {
+            types: self.world.remove_resource().unwrap_or_default(),
+            kinds: self.world.remove_resource().unwrap_or_default(),
+        }
+    }
+
+    /// Gives an empty network what was compiled for another: what it shares with that one is not
+    /// compiled again. Not one bit of a run depends on it.
+    pub fn reuse(&mut self, kinetics: Kinetics) {
+        let dt = self.world.resource::<Clock>().dt();
+        self.world.insert_resource(kinetics.types.left_for(dt));
+        self.world.insert_resource(kinetics.kinds.left_for(dt));
+    }
+
+    /// The definition to be given to neurons: the one that was compiled, if there is an equal one.
+    pub fn definition(&self, wanted: &CellDefinition) -> Arc<CellDefinition> {
+        let known = self.world.resource::<CellTypes>().definition(wanted);
+        known.unwrap_or_else(|| Arc::new(wanted.clone()))
     }
 
     /// Adds a neuron; its index is the number of neurons before it.

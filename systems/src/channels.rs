@@ -1062,6 +1062,22 @@ impl CellTypes {
         }
     }
 
+    /// The same types, of which no neuron is one, for a world with steps of `dt` (ms); none if they
+    /// were compiled for another step.
+    pub(crate) fn left_for(mut self, dt: f64) -> Self {
+        if self.dt.to_bits() != dt.to_bits() {
+            return CellTypes::for_step(dt);
+        }
+        self.users.fill(0);
+        self
+    }
+
+    /// The definition of a compiled type that is equal to the one given.
+    pub(crate) fn definition(&self, wanted: &CellDefinition) -> Option<Arc<CellDefinition>> {
+        let mut known = self.types.iter().map(|t| &t.definition);
+        known.find(|known| ***known == *wanted).cloned()
+    }
+
     /// The compiled type for a neuron, shared with all neurons that differ from it only in
     /// factors on time constants; compiled if it is new.
     ///

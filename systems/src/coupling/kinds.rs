@@ -234,6 +234,16 @@ impl Kinds {
         }
     }
 
+    /// The same kinds, of which no edge is one, for a world with steps of `dt` (ms); none if they were
+    /// compiled for another step.
+    pub(crate) fn left_for(mut self, dt: f64) -> Self {
+        if self.dt.to_bits() != dt.to_bits() {
+            return Kinds::for_step(dt);
+        }
+        self.users.fill(0);
+        self
+    }
+
     /// The compiled kind for the given parameters, compiled if it is new.
     ///
     /// # Errors
