@@ -287,7 +287,7 @@ static WRITTEN: LazyLock<CellDefinition> = LazyLock::new(|| {
 fn compiled(definition: CellDefinition) -> (CellType, [Vec<f64>; 2]) {
     let definition = Arc::new(definition);
     let parameters = CellType::default_parameters(&definition);
-    let cell = CellType::compile(&definition, &parameters, None, 0.05).unwrap();
+    let cell = CellType::compile(&definition, &parameters, definition.area, 0.05).unwrap();
     let factors = cell.tau_factors(&parameters);
     (cell, factors)
 }
