@@ -8,16 +8,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a range has a critical value.
+/// Whether a range has a critical value; in the order along the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// The rhythm is not there at the first end already.
     LostAtOnce,
-    /// It is there at both ends.
-    NeverLost,
     /// It is there at the first end and not at the last.
     Lost,
+    /// It is there at both ends.
+    NeverLost,
 }
 
 impl std::fmt::Display for Fate {

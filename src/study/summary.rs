@@ -927,6 +927,11 @@ mod tests {
     }
 
     #[test]
+    fn fates_are_counted_in_the_order_along_the_axis() {
+        assert_eq!(FATES.map(|fate| fate as usize), [0, 1, 2]);
+    }
+
+    #[test]
     fn the_middle_of_counted_things() {
         assert_eq!(middle(&[1, 0, 0, 1], 2), Some(0));
         assert_eq!(middle(&[1, 0, 1, 1], 3), Some(2));
