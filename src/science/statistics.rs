@@ -21,7 +21,10 @@ pub fn wilson(found: usize, of: usize) -> [f64; 2] {
     if n == 0.0 {
         return [f64::NAN; 2];
     }
-    [(centre - half).max(0.0), (centre + half).min(1.0)]
+    // Its ends are exact where none or all are found; the sums are not.
+    let low = if found == 0 { 0.0 } else { centre - half };
+    let high = if found == of { 1.0 } else { centre + half };
+    [low, high]
 }
 
 #[cfg(test)]
