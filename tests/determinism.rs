@@ -8,7 +8,7 @@ mod helpers;
 
 use std::ops::ControlFlow;
 
-use helpers::{Bits, Folder, bits, network, run, scene_text, stg};
+use helpers::{BK, Bits, Folder, WIDE, bits, network, run, scene_text, stg};
 use homarus::scene::Scene;
 use homarus_systems::{
     address::read as read_scalar,
@@ -23,20 +23,6 @@ use homarus_systems::{
 };
 use proptest::prelude::*;
 
-/// A cell of ten channels (the STG cell and two potassium currents), so sixteen lanes, one of them
-/// with a gate of V and Ca that no table serves, one with a kinetic scheme.
-const WIDE: &str = r#"Cell(
-    format: 1, name: "wide", capacitance: 1,
-    channels: {
-        "Na": "stg_na", "CaT": "stg_cat", "CaS": "stg_cas", "A": "stg_a", "KCa": "stg_kca",
-        "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "BK": "bk", "ERG": "da_erg",
-    },
-    calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94),
-)"#;
-const BK: &str = r#"Channel(
-    format: 1, name: "bk", reversal: -80,
-    gates: { "m": (power: 2, inf: "1/(1 + exp(-(V + 20 + 5*ln(Ca/10))/8))", tau: "2 + 3/(1 + Ca/10)") },
-)"#;
 /// A cell of eighteen channels, so thirty-two lanes, one of them with a kinetic scheme.
 fn widest() -> String {
     let more: Vec<String> = (0..9).map(|k| format!("\"Kd{k}\": \"stg_kd\"")).collect();

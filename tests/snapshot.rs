@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use helpers::{Folder, network, scene_text, stg};
+use helpers::{BK, Folder, WIDE, network, scene_text, stg};
 use homarus::{
     record::reader::{Item, Rows, recorded},
     scene::{
@@ -34,21 +34,6 @@ use homarus_systems::{
     snapshot::{Misfit, State},
 };
 use program::{homarus_in, stderr, stdout};
-
-/// A cell of ten channels: sixteen lanes, one of them with a gate of V and Ca that no table serves,
-/// one with a kinetic scheme.
-const WIDE: &str = r#"Cell(
-    format: 1, name: "wide", capacitance: 1,
-    channels: {
-        "Na": "stg_na", "CaT": "stg_cat", "CaS": "stg_cas", "A": "stg_a", "KCa": "stg_kca",
-        "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "BK": "bk", "ERG": "da_erg",
-    },
-    calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94),
-)"#;
-const BK: &str = r#"Channel(
-    format: 1, name: "bk", reversal: -80,
-    gates: { "m": (power: 2, inf: "1/(1 + exp(-(V + 20 + 5*ln(Ca/10))/8))", tau: "2 + 3/(1 + Ca/10)") },
-)"#;
 
 const DURATION_MS: f64 = 150.0;
 

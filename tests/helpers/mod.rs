@@ -215,3 +215,19 @@ pub fn bits(simulation: &Simulation) -> Vec<Bits> {
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
+
+/// A cell of ten channels (the STG cell and two potassium currents), so sixteen lanes, one of them
+/// with a gate of V and Ca that no table serves, one with a kinetic scheme.
+pub const WIDE: &str = r#"Cell(
+    format: 1, name: "wide", capacitance: 1,
+    channels: {
+        "Na": "stg_na", "CaT": "stg_cat", "CaS": "stg_cas", "A": "stg_a", "KCa": "stg_kca",
+        "Kd": "stg_kd", "H": "stg_h", "leak": "leak", "BK": "bk", "ERG": "da_erg",
+    },
+    calcium: (tau_ms: 20, rest_uM: 0.05, per_density: 0.94),
+)"#;
+/// Its potassium channel with a gate of V and Ca.
+pub const BK: &str = r#"Channel(
+    format: 1, name: "bk", reversal: -80,
+    gates: { "m": (power: 2, inf: "1/(1 + exp(-(V + 20 + 5*ln(Ca/10))/8))", tau: "2 + 3/(1 + Ca/10)") },
+)"#;
